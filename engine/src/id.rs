@@ -1,0 +1,216 @@
+//! Names and numbers that identify things: nodes, racks, pools, timers, sessions, tokens.
+//!
+//! Parsing happens here once; inside the engine a name is known to be well-formed.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a text is not a valid id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadId {
+    /// The text is empty.
+    #[error("must not be empty")]
+    Empty,
+    /// The text is longer than 63 characters.
+    #[error("has {0} characters; at most {max} are allowed", max = ID_LENGTH_MAX)]
+    TooLong(usize),
+    /// The text has a character that ids do not have, or one in the wrong place.
+    #[error(
+        "has {0:?} at offset {1}; an id is 1 to 63 characters of a-z, 0-9, '-', '.', '_' \
+         and begins and ends with a letter or digit"
+    )]
+    BadChar(char, usize),
+    /// A timer name is not of one of its two forms.
+    #[error(
+        "is not a timer name; expected pools/POOL/timers/TIMER or pools/POOL/nodes/NODE/timers/TIMER"
+    )]
+    BadName,
+}
+
+/// The longest id: that of a DNS label, so that a pod's name is a node's name.
+pub const ID_LENGTH_MAX: usize = 63;
+
+fn check(text: &str) -> Result<(), BadId> {
+    if text.is_empty() {
+        return Err(BadId::Empty);
+    }
+    if text.len() > ID_LENGTH_MAX {
+        return Err(BadId::TooLong(text.chars().count()));
+    }
+    let last = text.len() - 1;
+    for (at, c) in text.char_indices() {
+        let plain = c.is_ascii_lowercase() || c.is_ascii_digit();
+        let inner = matches!(c, '-' | '.' | '_') && at != 0 && at != last;
+        if !plain && !inner {
+            return Err(BadId::BadChar(c, at));
+        }
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Parses an id of the form `[a-z0-9]([-a-z0-9._]{0,61}[a-z0-9])?`.
+            ///
+            /// # Errors
+            /// [`BadId`] says what is wrong and where.
+            pub fn new(text: &str) -> Result<Self, BadId> {
+                check(text).map(|()| Self(text.into()))
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadId;
+            fn try_from(text: String) -> Result<Self, BadId> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.as_ref().into()
+            }
+        }
+    };
+}
+
+id!(
+    /// A machine or pod that runs an agent.
+    NodeId
+);
+id!(
+    /// The failure and locality domain of a node.
+    RackId
+);
+id!(
+    /// A set of interchangeable nodes; each pool has a hierarchy of its own.
+    PoolId
+);
+id!(
+    /// The last part of a timer's name.
+    TimerId
+);
+
+/// The full name of a timer.
+///
+/// REPLICATED timers are named within their pool; timers of the other classes within their home node,
+/// and are routed by that name also after a hand-over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TimerName {
+    /// The pool that the timer belongs to.
+    pub pool: PoolId,
+    /// The home by which it is routed; none for REPLICATED timers.
+    pub node: Option<NodeId>,
+    /// The name within that pool or node.
+    pub timer: TimerId,
+}
+
+impl TimerName {
+    /// Parses `pools/POOL/timers/TIMER` or `pools/POOL/nodes/NODE/timers/TIMER`.
+    ///
+    /// # Errors
+    /// [`BadId`] if the form or one of the ids is wrong.
+    pub fn parse(text: &str) -> Result<Self, BadId> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (pool, node, timer) = match parts.as_slice() {
+            ["pools", pool, "timers", timer] => (pool, None, timer),
+            ["pools", pool, "nodes", node, "timers", timer] => (pool, Some(node), timer),
+            _ => return Err(BadId::BadName),
+        };
+        Ok(Self {
+            pool: PoolId::new(pool)?,
+            node: node.map(|n| NodeId::new(n)).transpose()?,
+            timer: TimerId::new(timer)?,
+        })
+    }
+}
+
+impl fmt::Display for TimerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.node {
+            None => write!(f, "pools/{}/timers/{}", self.pool, self.timer),
+            Some(node) => write!(f, "pools/{}/nodes/{}/timers/{}", self.pool, node, self.timer),
+        }
+    }
+}
+
+impl TryFrom<String> for TimerName {
+    type Error = BadId;
+    fn try_from(text: String) -> Result<Self, BadId> {
+        Self::parse(&text)
+    }
+}
+
+impl From<TimerName> for String {
+    fn from(name: TimerName) -> Self {
+        name.to_string()
+    }
+}
+
+/// The identity of one timer: another timer of the same name has another one.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+pub struct Uid(pub u128);
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The number of a session, given by the coordinator; a newer session has a larger one.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+pub struct Session(pub u64);
+
+/// Raised whenever ownership of a node's movable timers moves.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+pub struct Epoch(pub u64);
+
+/// The fencing token of a run: tokens of one timer grow, and only the newest one may settle.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+pub struct Token(pub u64);
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of one occurrence's runs: `hash(uid, generation, nominal time)`, the same for every attempt.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}

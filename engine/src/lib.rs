@@ -1,0 +1,8 @@
+//! The decisions of Dormouse, and nothing else.
+//!
+//! A machine of this crate is told what happened and what time it is, and answers with a
+//! [`Decision`](decision::Decision): records to make durable, then effects to perform. It never reads
+//! a clock, never waits, never draws a random number and never does I/O; the shells do that.
+
+pub mod id;
+pub mod time;

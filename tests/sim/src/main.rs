@@ -1,0 +1,2 @@
+//! Dormouse.
+fn main(){}
