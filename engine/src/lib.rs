@@ -5,4 +5,5 @@
 //! a clock, never waits, never draws a random number and never does I/O; the shells do that.
 
 pub mod id;
+pub mod schedule;
 pub mod time;
