@@ -4,6 +4,8 @@
 //! [`Decision`](decision::Decision): records to make durable, then effects to perform. It never reads
 //! a clock, never waits, never draws a random number and never does I/O; the shells do that.
 
+pub mod group;
+pub mod hierarchy;
 pub mod id;
-pub mod schedule;
+pub mod planted;
 pub mod time;

@@ -1,0 +1,105 @@
+//! Faults that tests plant on purpose, to see that the tests find them.
+//!
+//! Each rule that can be taken out has a [`Fault`]; where the rule stands, the code asks
+//! [`is`]. Without the feature `planted-faults` that question is the constant `false` and costs
+//! nothing. Which rule stops which failure is told in `docs/design/hierarchy.md`.
+
+/// A rule that a test may take out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// K1: a group passes on the message that it was told, not what follows from its own record.
+    PassTheMessageOn,
+    /// K2: the root is looked at only when it becomes active or idle.
+    RootOnlyWhenItTurns,
+    /// K5: a report that is older than the last applied one is applied.
+    AcceptStaleReport,
+    /// K6: the root is not looked at when a report has no deadline.
+    SkipRootOnEmptyReport,
+    /// K8: the next deadline to serve is taken from the root alone.
+    ForecastFromRootOnly,
+    /// K9: a sentry keeps its duty when the root becomes active.
+    KeepTheSentry,
+    /// K9: a node is told to sleep until a deadline that has passed.
+    AnswerPastDeadline,
+    /// K10: a head of equal deadline but of another owner counts as unchanged.
+    IgnoreTheOwner,
+    /// K11: a new root starts idle and empty instead of with the old root's state.
+    BlankNewRoot,
+    /// K12: a new root gets the old one as member, but the old one stays the root.
+    KeepTheOldRoot,
+    /// K13: a group that is put between a rack and the cross-rack levels starts idle and empty.
+    BlankContinuation,
+    /// K16: a pass goes on when an owner's event did not move past what was pulled.
+    PassWithoutProgress,
+    /// K17: the deadline is dropped when the bit is cleared.
+    DropDeadlineWithBit,
+    /// K18: when a member goes, nobody looks at the root.
+    LeaveWithoutSuccessor,
+    /// K19: an owner without a further deadline is not reported up after a pull.
+    PullStopsThere,
+    /// K22: the lowest active member becomes migrator, eligible or not.
+    ElectTheIneligible,
+    /// N1: a lost node keeps its bit, and with it the duty.
+    KeepDeadMigrator,
+    /// N2: the deadline of a lost node is forgotten.
+    ForgetTheLost,
+    /// N3: a lost node stays the sentry.
+    KeepDeadSentry,
+    /// N7: a repeated report is dropped like a stale one.
+    DropRepeatedReport,
+}
+
+#[cfg(feature = "planted-faults")]
+mod planted_in_this_thread {
+    use super::Fault;
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
+
+    /// Takes the fault out again, also when the test panics.
+    struct Restore(Option<Fault>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            PLANTED.set(self.0);
+        }
+    }
+
+    /// Runs `run` in this thread with `fault` planted.
+    pub fn with<T>(fault: Fault, run: impl FnOnce() -> T) -> T {
+        let _restore = Restore(PLANTED.replace(Some(fault)));
+        run()
+    }
+
+    pub(super) fn planted() -> Option<Fault> {
+        PLANTED.get()
+    }
+}
+
+#[cfg(feature = "planted-faults")]
+pub use planted_in_this_thread::with;
+
+/// Whether this fault is planted in this thread.
+#[cfg(feature = "planted-faults")]
+#[must_use]
+pub fn is(fault: Fault) -> bool {
+    planted_in_this_thread::planted() == Some(fault)
+}
+
+/// Whether this fault is planted in this thread: never, without the feature.
+#[cfg(not(feature = "planted-faults"))]
+#[must_use]
+pub const fn is(_fault: Fault) -> bool {
+    false
+}
+
+/// Whether any fault is planted in this thread.
+#[must_use]
+pub fn any() -> bool {
+    #[cfg(feature = "planted-faults")]
+    return planted_in_this_thread::planted().is_some();
+    #[cfg(not(feature = "planted-faults"))]
+    return false;
+}
