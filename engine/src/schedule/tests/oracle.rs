@@ -53,27 +53,28 @@ fn weekday() -> impl Strategy<Value = String> {
 }
 
 fn expression() -> impl Strategy<Value = String> {
-    (field(0, 59), field(0, 23), day(), weekday())
-        .prop_map(|(minute, hour, day, weekday)| format!("{minute} {hour} {day} * {weekday}"))
+    let any = (field(0, 59), field(0, 23), day(), weekday())
+        .prop_map(|(minute, hour, day, weekday)| format!("{minute} {hour} {day} * {weekday}"));
+    // Fixed times in every hour, so that the hour of a change is always among them.
+    let hourly = (1..20_u32).prop_map(|step| format!("0-59/{step} 0-23 * * *"));
+    prop_oneof![3 => any, 1 => hourly]
 }
 
-/// An instant within two days of a clock change, if the zone has any.
-fn start() -> impl Strategy<Value = (&'static str, WallTime)> {
+/// A zone, a change of its clock if it has any, and an instant from two days before to three hours after.
+fn start() -> impl Strategy<Value = (&'static str, WallTime, WallTime)> {
     let years = 2005_i16..2060;
-    (
-        proptest::sample::select(ZONES),
-        years,
-        1..=12_i8,
-        0..2880_i64,
-    )
-        .prop_map(|(zone, year, month, minutes)| {
+    let minutes = prop_oneof![-2880..180_i64, -180..180_i64];
+    (proptest::sample::select(ZONES), years, 1..=12_i8, minutes).prop_map(
+        |(zone, year, month, minutes)| {
             let rules = TimeZoneDatabase::bundled().get(zone).unwrap();
             let date = civil::date(year, month, 1).to_zoned(TimeZone::UTC).unwrap();
             let change = rules.following(date.timestamp()).next();
             let near = change.map_or(date.timestamp(), |change| change.timestamp());
-            let minute = near.as_millisecond().div_euclid(MINUTE) - minutes;
-            (zone, WallTime(minute * MINUTE))
-        })
+            let minute = near.as_millisecond().div_euclid(MINUTE);
+            let change = WallTime(minute * MINUTE);
+            (zone, change, WallTime((minute + minutes) * MINUTE))
+        },
+    )
 }
 
 /// Every instant after `from`, up to `minutes` later, that vixie's rule names.
@@ -114,7 +115,7 @@ proptest! {
     #[test]
     fn the_search_finds_what_looking_at_every_minute_finds(
         text in expression(),
-        (zone, from) in start(),
+        (zone, _, from) in start(),
     ) {
         let schedule = Schedule::Cron(Cron::parse(&text, zone).unwrap());
         let minutes = 4 * 1440;
@@ -126,12 +127,13 @@ proptest! {
     #[test]
     fn the_latest_and_its_count_agree_with_stepping_there(
         text in expression(),
-        (zone, start) in start(),
-        window in 0..8 * 1440 * MINUTE,
+        (zone, change, start) in start(),
+        until in prop_oneof![-180..180_i64, 0..8 * 1440_i64],
+        milliseconds in 0..MINUTE,
     ) {
         let schedule = Schedule::Cron(Cron::parse(&text, zone).unwrap());
         let from = schedule.next_after(start).unwrap();
-        let until = WallTime(from.0 + window);
+        let until = WallTime(change.0 + until * MINUTE + milliseconds).max(from);
         let steps = times_after(&schedule, from, until);
         let expected = Latest {
             nominal: steps.last().copied().unwrap_or(from),
