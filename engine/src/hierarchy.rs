@@ -100,15 +100,12 @@ impl Hierarchy {
     /// # Errors
     /// [`Refused::OtherRack`] if it is a member in another rack.
     pub fn join(&mut self, node: NodeId, rack: RackId, now: WallTime) -> Result<(), Refused> {
+        let known = self.roster.get(&node).map(|known| known.rack.clone());
+        if let Some(rack) = known.clone().filter(|known| *known != rack) {
+            return Err(Refused::OtherRack { node, rack });
+        }
         self.see(now);
-        if let Some(known) = self.roster.get(&node) {
-            if known.rack != rack {
-                return Err(Refused::OtherRack {
-                    node,
-                    rack: known.rack.clone(),
-                });
-            }
-        } else {
+        if known.is_none() {
             let (group, slot) = self.forest.admit(node.clone(), &rack);
             self.forest.rise(group);
             self.roster.admit(node, rack, group, slot);
@@ -185,14 +182,11 @@ impl Hierarchy {
         report: Report,
         now: WallTime,
     ) -> Result<Option<Cover>, Refused> {
-        self.see(now);
-        match self
-            .freshness(node, at)
-            .ok_or_else(|| Refused::Unknown(node.clone()))?
-        {
+        let fresh = self.freshness(node, at);
+        match fresh.ok_or_else(|| Refused::Unknown(node.clone()))? {
             Freshness::Stale => return Err(Refused::Stale),
-            Freshness::Repeated => self.repeated(node),
-            Freshness::News => self.applied(node, at, report),
+            Freshness::Repeated => self.repeated(node, now),
+            Freshness::News => self.applied(node, at, report, now),
         }
         self.examine();
         Ok(matches!(report, Report::Idle { .. }).then(|| self.cover(node)))
@@ -247,7 +241,8 @@ impl Hierarchy {
         }
     }
 
-    fn applied(&mut self, node: &NodeId, at: Option<Seq>, report: Report) {
+    fn applied(&mut self, node: &NodeId, at: Option<Seq>, report: Report, now: WallTime) {
+        self.see(now);
         let turned = self.on_duty();
         self.roster.report(node, at, report);
         match report {
@@ -265,7 +260,8 @@ impl Hierarchy {
     }
 
     /// The sentry is left alone: the repeat may be a late copy, from a node that sleeps by now.
-    fn repeated(&mut self, node: &NodeId) {
+    fn repeated(&mut self, node: &NodeId, now: WallTime) {
+        self.see(now);
         self.roster
             .change(node, |resident| resident.suspect = false);
         if self.sentry.is_none() {

@@ -8,7 +8,7 @@ use crate::group::{GroupKey, Standing};
 use crate::id::{NodeId, RackId, Session};
 use crate::planted::{self, Fault};
 use crate::time::WallTime;
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 /// The number of a node's message: sessions grow, and numbers within a session do.
@@ -29,6 +29,19 @@ pub enum Freshness {
     Repeated,
     /// It is older: drop it.
     Stale,
+}
+
+impl Freshness {
+    /// Compares a message's number with that of the last applied one. What has no number is made by
+    /// the coordinator itself, and is always news.
+    #[must_use]
+    pub fn of(at: Option<Seq>, last: Option<Seq>) -> Self {
+        match at.zip(last).map(|(at, last)| at.cmp(&last)) {
+            Some(Ordering::Less) => Self::Stale,
+            Some(Ordering::Equal) => Self::Repeated,
+            Some(Ordering::Greater) | None => Self::News,
+        }
+    }
 }
 
 /// Who is preferred as sentry: the later reported the better, who never did comes last.
@@ -56,18 +69,10 @@ pub(super) struct Resident {
 
 impl Resident {
     pub(super) fn freshness(&self, at: Option<Seq>) -> Freshness {
-        match (at, self.last) {
-            (Some(at), Some(last)) if at == last => {
-                if planted::is(Fault::DropRepeatedReport) {
-                    Freshness::Stale
-                } else {
-                    Freshness::Repeated
-                }
-            }
-            (Some(at), Some(last)) if at < last && !planted::is(Fault::AcceptStaleReport) => {
-                Freshness::Stale
-            }
-            _ => Freshness::News,
+        match Freshness::of(at, self.last) {
+            Freshness::Repeated if planted::is(Fault::DropRepeatedReport) => Freshness::Stale,
+            Freshness::Stale if planted::is(Fault::AcceptStaleReport) => Freshness::News,
+            fresh => fresh,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Views are copies; nothing is decided here.
 
-use super::Hierarchy;
+use super::{Hierarchy, Seq};
 use crate::group::{Child, GroupKey};
 use crate::id::{NodeId, RackId};
 use crate::time::WallTime;
@@ -49,6 +49,8 @@ pub struct NodeView {
     pub lost: bool,
     /// Its earliest movable deadline, as last known.
     pub first: Option<WallTime>,
+    /// The number of its last applied message.
+    pub last: Option<Seq>,
 }
 
 impl Hierarchy {
@@ -77,6 +79,7 @@ impl Hierarchy {
             eligible: resident.eligible,
             lost: resident.lost,
             first: resident.first,
+            last: resident.last,
         })
     }
 

@@ -7,9 +7,10 @@ use super::Hierarchy;
 use crate::id::NodeId;
 use crate::planted::{self, Fault};
 use crate::time::WallTime;
+use serde::{Deserialize, Serialize};
 
 /// The node that wakes for the first deadline when everything is idle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sentry {
     /// Who it is.
     pub node: NodeId,
@@ -18,7 +19,7 @@ pub struct Sentry {
 }
 
 /// The answer to an idle report. Only with it may a node sleep.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cover {
     /// Others see to every deadline.
     Covered {
@@ -39,7 +40,7 @@ pub enum Cover {
 }
 
 /// Why a node is not covered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WhyNot {
     /// The first deadline has come: become active and pull.
     Due,
@@ -104,16 +105,18 @@ impl Hierarchy {
         }
         let at = self.head()?;
         if at <= self.now && !planted::is(Fault::AnswerPastDeadline) {
-            return self.still_expected(at);
+            return self.still_expected(at, reporter);
         }
         let reporter = reporter.filter(|node| self.roster.may_watch(node));
         let node = reporter.or_else(|| self.roster.watcher())?.clone();
         Some(Sentry { node, at })
     }
 
-    /// A sentry whose deadline has come is about to wake; nobody new is told to.
-    fn still_expected(&self, at: WallTime) -> Option<Sentry> {
+    /// A sentry whose deadline has come is about to wake, unless it is awake to report. Nobody new is
+    /// told to sleep.
+    fn still_expected(&self, at: WallTime, reporter: Option<&NodeId>) -> Option<Sentry> {
         let sentry = self.sentry.clone()?;
-        (sentry.at == at && self.roster.may_watch(&sentry.node)).then_some(sentry)
+        let asleep = self.roster.may_watch(&sentry.node) && reporter != Some(&sentry.node);
+        (sentry.at == at && asleep).then_some(sentry)
     }
 }
