@@ -28,7 +28,7 @@ pub const HORIZON: Millis = Millis::from_secs(3653 * 86_400);
 pub const INTERVAL_MIN: Millis = Millis(100);
 
 /// When a timer is due.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Schedule {
     /// Once.
     At(WallTime),
