@@ -1,0 +1,332 @@
+//! Addresses and the sockets behind them, and the limits that every server of ours has.
+//!
+//! A program listens on loopback or on a Unix socket that only its user can open. Anything else is refused
+//! until it is asked for by name, since there is no TLS yet.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+
+/// The largest request of a user, in bytes.
+pub const MESSAGE_MAX: usize = 4 * 1024 * 1024;
+/// The largest message of a session, in bytes: all the timers of a node that comes back.
+pub const SESSION_MESSAGE_MAX: usize = 64 * 1024 * 1024;
+/// After this silence a connection is tried, so that a dead one is noticed.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// A connection that does not answer such a try for this long is dead.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Concurrent calls on one connection.
+const STREAMS_MAX: u32 = 1024;
+/// After an error of accepting, such as no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// A text is not an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not an address; write HOST:PORT such as 127.0.0.1:7400 or [::1]:7400, or unix:PATH"
+)]
+pub struct BadAddress(String);
+
+/// Why nothing listens.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address can be reached from elsewhere.
+    #[error(
+        "{0} can be reached by other machines, and there is no TLS yet: listen on 127.0.0.1, [::1] or unix:PATH, \
+         or say --insecure if the network is yours alone"
+    )]
+    NotLoopback(SocketAddr),
+    /// Another process listens there.
+    #[error("{0} is in use by another process; stop it, or listen elsewhere")]
+    InUse(Address),
+    /// There is something else at the path of a Unix socket.
+    #[error("{0} exists and is not a socket; remove it, or listen elsewhere")]
+    NotASocket(PathBuf),
+    /// The system refuses.
+    #[error("cannot listen on {address}: {error}")]
+    Io {
+        /// Where.
+        address: Address,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl FromStr for Address {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let bad = || BadAddress(text.chars().take(200).collect());
+        if let Some(path) = text.strip_prefix("unix:") {
+            let plain = !path.is_empty() && !path.contains('\0');
+            return if plain {
+                Ok(Self::Unix(path.into()))
+            } else {
+                Err(bad())
+            };
+        }
+        if let Some(port) = text.strip_prefix("localhost:") {
+            let port = port.parse().map_err(|_| bad())?;
+            return Ok(Self::Tcp(SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                port,
+            )));
+        }
+        text.parse().map(Self::Tcp).map_err(|_| bad())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listening {
+    address: Address,
+    socket: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Listens on `address`; with port 0 on any free port. Only with `insecure` where other machines can reach it.
+///
+/// # Errors
+/// [`Error`] says what to do.
+pub async fn listen(address: &Address, insecure: bool) -> Result<Listening, Error> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => Error::InUse(address.clone()),
+        _ => Error::Io {
+            address: address.clone(),
+            error,
+        },
+    };
+    match address {
+        Address::Tcp(addr) if !addr.ip().is_loopback() && !insecure => {
+            Err(Error::NotLoopback(*addr))
+        }
+        Address::Tcp(addr) => {
+            let socket = TcpListener::bind(addr).await.map_err(failed)?;
+            let address = Address::Tcp(socket.local_addr().map_err(failed)?);
+            Ok(Listening {
+                address,
+                socket: Socket::Tcp(socket),
+            })
+        }
+        Address::Unix(path) => {
+            make_room(address, path).await?;
+            let socket = bind_private(path).map_err(failed)?;
+            Ok(Listening {
+                address: address.clone(),
+                socket: Socket::Unix(socket),
+            })
+        }
+    }
+}
+
+/// The file of a socket outlives its process; it is replaced only if nobody answers on it.
+async fn make_room(address: &Address, path: &Path) -> Result<(), Error> {
+    let Ok(found) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !found.file_type().is_socket() {
+        return Err(Error::NotASocket(path.into()));
+    }
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(Error::InUse(address.clone()));
+    }
+    std::fs::remove_file(path).map_err(|error| Error::Io {
+        address: address.clone(),
+        error,
+    })
+}
+
+/// Nobody else can connect, not even before the mode is set: the socket appears at its path only afterwards.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let hidden = path.with_added_extension(format!("{}.new", std::process::id()));
+    let _ = std::fs::remove_file(&hidden);
+    let socket = std::os::unix::net::UnixListener::bind(&hidden)?;
+    let published = std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))
+        .and_then(|()| std::fs::rename(&hidden, path));
+    if let Err(error) = published {
+        let _ = std::fs::remove_file(&hidden);
+        return Err(error);
+    }
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket)
+}
+
+impl Listening {
+    /// Where it listens, with the port that was given.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Serves calls until `shutdown`, then finishes those that are in flight, without a limit: that is the
+    /// caller's. The file of a Unix socket is removed.
+    ///
+    /// # Errors
+    /// If the transport fails as a whole.
+    pub async fn serve(
+        self,
+        router: Router,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), tonic::transport::Error> {
+        match self.socket {
+            Socket::Tcp(socket) => {
+                let incoming = TcpListenerStream::new(socket).then(settled_tcp);
+                router
+                    .serve_with_incoming_shutdown(incoming, shutdown)
+                    .await
+            }
+            Socket::Unix(socket) => {
+                let incoming = UnixListenerStream::new(socket).then(settled);
+                let served = router
+                    .serve_with_incoming_shutdown(incoming, shutdown)
+                    .await;
+                if let Address::Unix(path) = &self.address {
+                    let _ = std::fs::remove_file(path);
+                }
+                served
+            }
+        }
+    }
+}
+
+async fn settled_tcp(
+    accepted: io::Result<tokio::net::TcpStream>,
+) -> io::Result<tokio::net::TcpStream> {
+    let stream = settled(accepted).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// An error of accepting comes again at once; a pause keeps it from eating a core.
+async fn settled<T>(accepted: io::Result<T>) -> io::Result<T> {
+    if accepted.is_err() {
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+    accepted
+}
+
+/// A server with our limits, to add services to.
+#[must_use]
+pub fn builder() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(STREAMS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_shown_alike() {
+        for text in [
+            "127.0.0.1:7400",
+            "[::1]:7400",
+            "0.0.0.0:0",
+            "unix:/run/dormouse.sock",
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "localhost:1".parse::<Address>().unwrap().to_string(),
+            "127.0.0.1:1"
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_an_example() {
+        for text in [
+            "",
+            "7400",
+            ":7400",
+            "host",
+            "127.0.0.1:70000",
+            "unix:",
+            "http://127.0.0.1:1",
+            "unix:a\0b",
+        ] {
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert!(error.contains("127.0.0.1:7400"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_machines_are_let_in_only_on_request() {
+        let open: Address = "0.0.0.0:0".parse().unwrap();
+        let error = listen(&open, false).await.unwrap_err();
+        assert!(matches!(error, Error::NotLoopback(_)) && error.to_string().contains("--insecure"));
+        assert!(listen(&open, true).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named() {
+        let first = listen(&"127.0.0.1:0".parse().unwrap(), false)
+            .await
+            .unwrap();
+        let error = listen(first.address(), false).await.unwrap_err();
+        assert!(matches!(error, Error::InUse(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_replaced_only_if_nobody_answers_on_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let address = Address::Unix(path.clone());
+        let first = listen(&address, false).await.unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(matches!(
+            listen(&address, false).await,
+            Err(Error::InUse(_))
+        ));
+        drop(first);
+        assert!(path.exists(), "the file of a dead socket stays");
+        assert!(listen(&address, false).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_file_in_place_of_a_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("precious");
+        std::fs::write(&path, "data").unwrap();
+        let error = listen(&Address::Unix(path.clone()), false)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::NotASocket(_)));
+        assert_eq!(std::fs::read(&path).unwrap(), b"data");
+    }
+}
