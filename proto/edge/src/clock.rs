@@ -112,7 +112,7 @@ const FAR: WallTime = WallTime(253_402_300_799_000);
 
 fn timer(clock: TimerfdClockId) -> io::Result<AsyncFd<OwnedFd>> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-    AsyncFd::register(rustix::time::timerfd_create(clock, flags)?)
+    Ok(AsyncFd::register(rustix::time::timerfd_create(clock, flags)?)?)
 }
 
 /// Sets a timer to a time in milliseconds, or stops it.
