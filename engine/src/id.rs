@@ -149,7 +149,11 @@ impl fmt::Display for TimerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.node {
             None => write!(f, "pools/{}/timers/{}", self.pool, self.timer),
-            Some(node) => write!(f, "pools/{}/nodes/{}/timers/{}", self.pool, node, self.timer),
+            Some(node) => write!(
+                f,
+                "pools/{}/nodes/{}/timers/{}",
+                self.pool, node, self.timer
+            ),
         }
     }
 }

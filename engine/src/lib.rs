@@ -4,8 +4,17 @@
 //! [`Decision`](decision::Decision): records to make durable, then effects to perform. It never reads
 //! a clock, never waits, never draws a random number and never does I/O; the shells do that.
 
+pub mod decision;
 pub mod group;
+mod hash;
 pub mod hierarchy;
 pub mod id;
+pub mod ledger;
+pub mod message;
+pub mod op;
 pub mod planted;
+pub mod pool;
+pub mod record;
+pub mod schedule;
 pub mod time;
+pub mod timer;

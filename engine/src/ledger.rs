@@ -1,0 +1,283 @@
+//! The durable facts of a pool: its timers, its nodes, who owns what, who may run what.
+//!
+//! ```text
+//!  reports of nodes --> judge ----+
+//!  calls of users ----> request --+--> timers, nodes --> records (absolute, once per turn)
+//!  the hierarchy -----> claim ----+         |
+//!  leases ------------> ownership +         +--> queues: the earliest movable deadline of each home
+//! ```
+//!
+//! Every change marks what it touched; [`Ledger::take_records`] writes the marked facts as they are then,
+//! so a timer created and cancelled within one turn leaves no trace. Sessions, leases and who is awake are
+//! not facts of the ledger; the pool keeps them.
+
+mod claims;
+mod judge;
+mod ownership;
+mod recover;
+mod request;
+mod timers;
+
+pub(crate) use claims::Ready;
+pub use judge::Tail;
+pub use ownership::Greeting;
+pub use request::Routed;
+
+use crate::id::{Epoch, NodeId, PoolId, RackId, Session, TimerName, Token, Uid};
+use crate::message::LedgerId;
+use crate::op::Op;
+use crate::record::{Key, Record};
+use crate::time::{LogIndex, Millis, WallTime};
+use crate::timer::{HandlerName, Timer};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bits of a token below the log index: room for the runs of one session of a home.
+pub const TOKEN_BITS: u32 = 24;
+
+/// A home whose queue is meant: a node, or the pool itself.
+pub type Home = Option<NodeId>;
+
+/// The facts of one pool.
+#[derive(Debug)]
+pub struct Ledger {
+    pool: PoolId,
+    meta: Meta,
+    timers: BTreeMap<Uid, Entry>,
+    names: BTreeMap<TimerName, Uid>,
+    homes: BTreeMap<Home, BTreeSet<Uid>>,
+    queues: BTreeMap<Home, BTreeSet<(WallTime, Uid)>>,
+    claims: BTreeMap<NodeId, BTreeSet<Uid>>,
+    giving: BTreeMap<NodeId, BTreeSet<Uid>>,
+    nodes: BTreeMap<NodeId, Node>,
+    gone: BTreeMap<Uid, Gone>,
+    pending: BTreeMap<u64, Pending>,
+    ended: BTreeSet<(WallTime, Uid)>,
+    turn: Turn,
+}
+
+/// What the current turn has changed.
+#[derive(Debug, Default)]
+struct Turn {
+    dirty: BTreeSet<Key>,
+    fresh: BTreeSet<Uid>,
+    touched: BTreeSet<Home>,
+}
+
+/// The ledger's facts about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Meta {
+    pool: PoolId,
+    ledger: LedgerId,
+    index: LogIndex,
+    lease_max: Millis,
+}
+
+/// A timer and what the ledger alone knows of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The timer.
+    pub timer: Timer,
+    /// When somebody else than its home last changed it.
+    pub changed: LogIndex,
+    /// Why its home does not have it although the home is active.
+    pub held: Option<Held>,
+    /// Whether it is due and waits for somebody who can run it; never stored.
+    #[serde(skip)]
+    pub backlogged: bool,
+}
+
+/// Why an active home does not have one of its timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Held {
+    /// A run of it was in flight elsewhere when the home came back.
+    Claimed,
+    /// The home could not run it, and gave it to the group for one run.
+    Handed,
+    /// It is on its way back; the home has not said yet that it has it.
+    Giving,
+}
+
+/// What the ledger knows of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its rack.
+    pub rack: RackId,
+    /// Raised whenever ownership of its timers moves.
+    pub epoch: Epoch,
+    /// Its newest session.
+    pub session: Session,
+    /// The process that has that session.
+    pub incarnation: u128,
+    /// Whether it owns its timers, and if not, why.
+    pub stance: Stance,
+    /// Since when.
+    pub since: WallTime,
+    /// The handlers that its workers had last.
+    pub handlers: BTreeSet<HandlerName>,
+    /// When it wakes by itself.
+    pub self_wake: Option<WallTime>,
+}
+
+/// Whether a node owns its timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stance {
+    /// It has a session, but has not asked for its timers yet.
+    Greeted,
+    /// It owns its timers.
+    Active,
+    /// It gave them to the group and sleeps.
+    Parked,
+    /// Its lease ran out.
+    Lost,
+    /// It left; only its pinned timers remember it.
+    Left,
+}
+
+/// A timer that is no more, for a home that has not heard of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Gone {
+    home: NodeId,
+    at: LogIndex,
+}
+
+/// A change of a pinned timer that waits for its home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Pending {
+    node: NodeId,
+    op: Op,
+}
+
+impl Ledger {
+    /// Which ledger this is.
+    #[must_use]
+    pub fn id(&self) -> LedgerId {
+        self.meta.ledger
+    }
+
+    /// Everything up to here is decided.
+    #[must_use]
+    pub fn index(&self) -> LogIndex {
+        self.meta.index
+    }
+
+    /// The longest lease that was ever granted.
+    #[must_use]
+    pub fn lease_max(&self) -> Millis {
+        self.meta.lease_max
+    }
+
+    /// Remembers that leases of this length are granted.
+    pub fn grant_leases_of(&mut self, lease: Millis) {
+        if lease > self.meta.lease_max {
+            self.meta.lease_max = lease;
+            self.turn.dirty.insert(Key::Meta);
+        }
+    }
+
+    /// The nodes in the order of their names.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// One node.
+    #[must_use]
+    pub fn node(&self, node: &NodeId) -> Option<&Node> {
+        self.nodes.get(node)
+    }
+
+    /// Whether `home` is a node that owns its timers.
+    #[must_use]
+    pub fn is_active(&self, home: &NodeId) -> bool {
+        self.node(home)
+            .is_some_and(|node| node.stance == Stance::Active)
+    }
+
+    /// One timer.
+    #[must_use]
+    pub fn entry(&self, uid: Uid) -> Option<&Entry> {
+        self.timers.get(&uid)
+    }
+
+    /// All timers, in the order of their uids.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.timers.values()
+    }
+
+    /// How many timers there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// Whether there are no timers.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.timers.is_empty()
+    }
+
+    /// The earliest movable deadline of `home` that is neither claimed nor in the backlog.
+    #[must_use]
+    pub fn first(&self, home: &Home) -> Option<WallTime> {
+        self.queues.get(home)?.first().map(|(due, _)| *due)
+    }
+
+    /// The first timer of `home` that is due.
+    #[must_use]
+    pub fn first_due(&self, home: &Home, now: WallTime) -> Option<Uid> {
+        let (due, uid) = *self.queues.get(home)?.first()?;
+        (due <= now).then_some(uid)
+    }
+
+    /// Homes whose earliest movable deadline may have changed since the last call.
+    pub fn take_touched(&mut self) -> BTreeSet<Home> {
+        std::mem::take(&mut self.turn.touched)
+    }
+
+    /// The records of everything that changed since the last call.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        self.turn.fresh.clear();
+        let dirty = std::mem::take(&mut self.turn.dirty);
+        dirty.iter().map(|key| self.record(key)).collect()
+    }
+
+    fn record(&self, key: &Key) -> Record {
+        fn stored<T: Serialize>(key: &Key, value: Option<&T>) -> Record {
+            value.map_or_else(|| Record::delete(key), |value| Record::put(key, value))
+        }
+        match key {
+            Key::Meta => Record::put(key, &self.meta),
+            Key::Node(node) => stored(key, self.nodes.get(node)),
+            Key::Timer(uid) => stored(key, self.timers.get(uid)),
+            Key::Gone(uid) => stored(key, self.gone.get(uid)),
+            Key::Pending(number) => stored(key, self.pending.get(number)),
+        }
+    }
+
+    /// A fresh place in the order of decisions.
+    fn stamp(&mut self) -> LogIndex {
+        self.meta.index.0 += 1;
+        self.turn.dirty.insert(Key::Meta);
+        self.meta.index
+    }
+
+    /// A fresh token, above every token that was handed out before.
+    fn stamp_token(&mut self) -> Token {
+        Token(self.stamp().0 << TOKEN_BITS)
+    }
+
+    /// Goes on above a number that a node has seen but this ledger has not (it was restored from a copy).
+    fn catch_up(&mut self, seen: u64) {
+        if seen > self.meta.index.0 {
+            self.meta.index.0 = seen;
+            self.turn.dirty.insert(Key::Meta);
+        }
+    }
+
+    fn change_node(&mut self, node: &NodeId, change: impl FnOnce(&mut Node)) {
+        if let Some(found) = self.nodes.get_mut(node) {
+            change(found);
+            self.turn.dirty.insert(Key::Node(node.clone()));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a node reports of its timers, judged one by one; never refused as a batch.
+//!
+//! A home that owns its timers is believed. One that lost them is believed where nobody else has claimed or
+//! changed the timer since it last knew the ledger; otherwise the ledger's word stands and the home learns it
+//! when it resumes. A cancellation is final whoever made it.
+
+use super::{Entry, Held, Ledger};
+use crate::id::{NodeId, Uid};
+use crate::message::Items;
+use crate::op::Refusal;
+use crate::record::Key;
+use crate::time::LogIndex;
+use crate::timer::Timer;
+
+/// Who reports, and how far it may be believed.
+#[derive(Debug, Clone)]
+pub struct Tail {
+    /// The node.
+    pub node: NodeId,
+    /// Whether it owned its timers when it said this.
+    pub owns: bool,
+    /// Up to where it knew the ledger.
+    pub known: LogIndex,
+}
+
+impl Ledger {
+    /// Applies what a node says of its own timers. Returns what was not applied, and why.
+    pub(crate) fn judge(&mut self, tail: &Tail, items: &Items) -> Vec<(Uid, Refusal)> {
+        if let Some(index) = items.resumed {
+            self.note_resumed(&tail.node, index);
+        }
+        for uid in &items.taken {
+            self.note_taken(&tail.node, *uid);
+        }
+        let mut refused = Vec::new();
+        for timer in &items.changed {
+            if let Err(refusal) = self.judge_change(tail, timer) {
+                refused.push((timer.uid, refusal));
+            }
+        }
+        for uid in &items.gone {
+            self.judge_gone(tail, *uid);
+        }
+        for uid in &items.handed {
+            self.judge_handed(tail, *uid);
+        }
+        refused
+    }
+
+    fn judge_change(&mut self, tail: &Tail, timer: &Timer) -> Result<(), Refusal> {
+        self.catch_up(timer.token.0 >> super::TOKEN_BITS);
+        match self.timers.get(&timer.uid) {
+            None => self.judge_create(tail, timer),
+            Some(entry) if believes(tail, entry, timer) => {
+                self.change(timer.uid, |entry| {
+                    entry.timer = Timer {
+                        home: Some(tail.node.clone()),
+                        ..timer.clone()
+                    };
+                });
+                Ok(())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn judge_create(&mut self, tail: &Tail, timer: &Timer) -> Result<(), Refusal> {
+        if self.gone.contains_key(&timer.uid) {
+            return Ok(());
+        }
+        if timer.name.pool != self.pool {
+            let why = format!(
+                "is of pool {}, but this node is of pool {}",
+                timer.name.pool, self.pool
+            );
+            return Err(Refusal::Invalid {
+                field: "timer.name".into(),
+                why,
+            });
+        }
+        self.free_name(timer)?;
+        let timer = Timer {
+            home: Some(tail.node.clone()),
+            ..timer.clone()
+        };
+        self.insert(Entry::new(timer, LogIndex(0)));
+        Ok(())
+    }
+
+    /// Makes room for a name: an ended timer gives its name up, a living one does not.
+    pub(super) fn free_name(&mut self, timer: &Timer) -> Result<(), Refusal> {
+        let Some(holder) = self.named(&timer.name) else {
+            return Ok(());
+        };
+        if !holder.timer.is_over() {
+            return Err(Refusal::Exists {
+                name: timer.name.clone(),
+            });
+        }
+        let uid = holder.timer.uid;
+        let at = self.stamp();
+        self.bury(uid, at);
+        Ok(())
+    }
+
+    fn judge_gone(&mut self, tail: &Tail, uid: Uid) {
+        let own = self
+            .timers
+            .get(&uid)
+            .is_some_and(|e| e.timer.home.as_ref() == Some(&tail.node));
+        if own {
+            self.remove(uid);
+        }
+    }
+
+    fn judge_handed(&mut self, tail: &Tail, uid: Uid) {
+        let own = self.timers.get(&uid).is_some_and(|entry| {
+            entry.held.is_none() && entry.timer.home.as_ref() == Some(&tail.node)
+        });
+        if tail.owns && own {
+            let at = self.stamp();
+            self.change(uid, |entry| {
+                entry.held = Some(Held::Handed);
+                entry.changed = at;
+            });
+        }
+    }
+
+    fn note_taken(&mut self, node: &NodeId, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        if entry.held != Some(Held::Giving) || entry.timer.home.as_ref() != Some(node) {
+            return;
+        }
+        if entry.timer.spec.durability.is_replicated() {
+            self.change(uid, |entry| entry.held = None);
+        } else {
+            self.remove(uid);
+        }
+    }
+
+    /// The home has made durable what it was told when it resumed: timers that are its own affair leave.
+    fn note_resumed(&mut self, node: &NodeId, index: LogIndex) {
+        let current = self.nodes.get(node).is_some_and(|n| n.epoch.0 <= index.0);
+        if !self.is_active(node) || !current {
+            return;
+        }
+        for uid in self.of_home(&Some(node.clone())) {
+            let leaves = self.timers.get(&uid).is_some_and(|entry| {
+                entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
+            });
+            if leaves {
+                self.remove(uid);
+            }
+        }
+        let heard: Vec<Uid> = self
+            .gone
+            .iter()
+            .filter(|(_, gone)| gone.home == *node && gone.at <= index)
+            .map(|(uid, _)| *uid)
+            .collect();
+        for uid in heard {
+            self.gone.remove(&uid);
+            self.turn.dirty.insert(Key::Gone(uid));
+        }
+    }
+}
+
+fn believes(tail: &Tail, entry: &Entry, timer: &Timer) -> bool {
+    let home = entry.timer.home.as_ref() == Some(&tail.node);
+    let news = timer.revision > entry.timer.revision;
+    let owned = tail.owns && entry.held.is_none();
+    home && news && (owned || entry.changed <= tail.known)
+}

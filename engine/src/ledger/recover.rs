@@ -1,0 +1,70 @@
+//! The ledger from its records, as they stand in the journal.
+
+use super::{Entry, Gone, Ledger, Meta, Node, Pending, Turn};
+use crate::id::PoolId;
+use crate::message::LedgerId;
+use crate::record::{Key, Unreadable, decode};
+use crate::time::{LogIndex, Millis};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Ledger {
+    /// A ledger without any facts.
+    #[must_use]
+    pub fn new(pool: PoolId, ledger: LedgerId) -> Self {
+        let meta = Meta {
+            pool: pool.clone(),
+            ledger,
+            index: LogIndex(0),
+            lease_max: Millis(0),
+        };
+        Self {
+            pool,
+            meta,
+            timers: BTreeMap::new(),
+            names: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            giving: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            turn: Turn::default(),
+        }
+    }
+
+    /// The ledger that the records describe; a new one if there are none.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if a record does not decode.
+    pub fn recover(
+        pool: PoolId,
+        ledger: LedgerId,
+        state: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<Self, Unreadable> {
+        let mut recovered = Self::new(pool, ledger);
+        let mut empty = true;
+        for (key, value) in state {
+            empty = false;
+            recovered.restore(&key, &value)?;
+        }
+        let turn = std::mem::take(&mut recovered.turn);
+        recovered.turn.touched = turn.touched;
+        if empty {
+            recovered.turn.dirty.insert(Key::Meta);
+        }
+        Ok(recovered)
+    }
+
+    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        match Key::decode(key)? {
+            Key::Meta => self.meta = decode::<Meta>(key, value)?,
+            Key::Node(node) => drop(self.nodes.insert(node, decode::<Node>(key, value)?)),
+            Key::Timer(_) => self.insert(decode::<Entry>(key, value)?),
+            Key::Gone(uid) => drop(self.gone.insert(uid, decode::<Gone>(key, value)?)),
+            Key::Pending(id) => drop(self.pending.insert(id, decode::<Pending>(key, value)?)),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! What users ask of the ledger: done here, or by the home that owns the timer.
+
+use super::{Entry, Ledger, Pending, Stance};
+use crate::id::{NodeId, TimerName, Uid};
+use crate::op::{Answer, Cancelled, NewTime, Op, Refusal};
+use crate::record::Key;
+use crate::schedule::{BadSchedule, Schedule};
+use crate::time::WallTime;
+use crate::timer::{Durability, NewTimer, Phase, Placement, Timer};
+
+/// The most timers that one list answer carries.
+pub(crate) const LIST_MAX: u32 = 1_000;
+
+/// Where an operation was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Routed {
+    /// Here.
+    Done(Answer),
+    /// It is this node's to decide.
+    To(NodeId),
+}
+
+impl Ledger {
+    /// Decides an operation, or says which home has to.
+    pub(crate) fn execute(&mut self, op: &Op, now: WallTime) -> Routed {
+        match op {
+            Op::Create(new) => self.create(new, now),
+            Op::Look { name } => self.look(name),
+            Op::List { after, limit } => Routed::Done(self.list(after.as_ref(), *limit)),
+            Op::Rearm { name, to } => self.rearm(op, name, *to, now),
+            Op::Cancel { name } => self.cancel(op, name),
+            Op::Activity { node, .. } => self.route_activity(node),
+        }
+    }
+
+    fn create(&mut self, new: &NewTimer, now: WallTime) -> Routed {
+        if let Some(entry) = self.entry(new.uid) {
+            return Routed::Done(repeated(&entry.timer, new));
+        }
+        match &new.placement {
+            Placement::Movable => Routed::Done(self.create_of_pool(new, now)),
+            Placement::Pinned(node) => self.create_pinned(node, new, now),
+        }
+    }
+
+    fn create_of_pool(&mut self, new: &NewTimer, now: WallTime) -> Answer {
+        if new.durability != Durability::Replicated {
+            let why = "the coordinator keeps movable timers as REPLICATED only; ask an agent for another durability";
+            return precondition(why.into());
+        }
+        self.accept(new, None, now)
+    }
+
+    fn create_pinned(&mut self, node: &NodeId, new: &NewTimer, now: WallTime) -> Routed {
+        match self.node(node).map(|node| node.stance) {
+            None | Some(Stance::Left) => Routed::Done(precondition(format!(
+                "node {node} is not known in pool {}; see `dormouse node list`",
+                self.pool
+            ))),
+            Some(Stance::Active) => Routed::To(node.clone()),
+            Some(Stance::Greeted | Stance::Parked | Stance::Lost) => {
+                Routed::Done(self.accept(new, Some(node.clone()), now))
+            }
+        }
+    }
+
+    fn accept(&mut self, new: &NewTimer, home: Option<NodeId>, now: WallTime) -> Answer {
+        let timer = match Timer::accept(new, home, now) {
+            Ok(timer) => timer,
+            Err(bad) => return Answer::Refused(refuse_schedule(&bad)),
+        };
+        if let Err(refusal) = self.free_name(&timer) {
+            return Answer::Refused(refusal);
+        }
+        let at = self.stamp();
+        self.insert(Entry::new(timer.clone(), at));
+        Answer::Timer(Box::new(timer))
+    }
+
+    fn look(&self, name: &TimerName) -> Routed {
+        match (self.named(name), self.awake_home_of(name)) {
+            (Some(entry), _) => Routed::Done(Answer::Timer(Box::new(entry.timer.clone()))),
+            (None, Some(node)) => Routed::To(node),
+            (None, None) => Routed::Done(not_found(name)),
+        }
+    }
+
+    fn list(&self, after: Option<&TimerName>, limit: u32) -> Answer {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
+        let from = after.map_or(Unbounded, Excluded);
+        let mut uids = self.names.range((from, Unbounded)).map(|(_, uid)| *uid);
+        let timers: Vec<Timer> = uids
+            .by_ref()
+            .take(limit)
+            .filter_map(|uid| self.entry(uid))
+            .map(|entry| entry.timer.clone())
+            .collect();
+        Answer::List {
+            timers,
+            more: uids.next().is_some(),
+        }
+    }
+
+    fn rearm(&mut self, op: &Op, name: &TimerName, to: NewTime, now: WallTime) -> Routed {
+        let uid = match self.find_to_change(op, name) {
+            Ok(uid) => uid,
+            Err(routed) => return routed,
+        };
+        let time = match new_time(to, now) {
+            Ok(time) => time,
+            Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
+        };
+        let at = self.stamp();
+        let timer = self.change(uid, |entry| {
+            entry.changed = at;
+            entry.backlogged = false;
+            entry.timer.rearm(time, now);
+            if entry.held == Some(super::Held::Claimed) {
+                entry.held = Some(super::Held::Giving);
+            }
+            entry.timer.clone()
+        });
+        Routed::Done(timer.map_or_else(|| not_found(name), |timer| Answer::Timer(Box::new(timer))))
+    }
+
+    fn cancel(&mut self, op: &Op, name: &TimerName) -> Routed {
+        let uid = match self.find_to_change(op, name) {
+            Ok(uid) => uid,
+            Err(routed) => return routed,
+        };
+        let Some(entry) = self.entry(uid) else {
+            return Routed::Done(not_found(name));
+        };
+        let outcome = cancelled(&entry.timer);
+        if outcome != Cancelled::AlreadyFired {
+            let at = self.stamp();
+            self.bury(uid, at);
+        }
+        Routed::Done(Answer::Cancelled(outcome))
+    }
+
+    /// The timer to change, if it is the ledger's to change; otherwise where the change goes, or why not.
+    fn find_to_change(&mut self, op: &Op, name: &TimerName) -> Result<Uid, Routed> {
+        let Some(entry) = self.named(name) else {
+            return Err(self.route_unknown(op, name));
+        };
+        let Some(home) = entry.timer.home.clone() else {
+            return Ok(entry.timer.uid);
+        };
+        if self.is_active(&home) {
+            return if entry.held.is_none() {
+                Err(Routed::To(home))
+            } else {
+                Ok(entry.timer.uid)
+            };
+        }
+        if entry.timer.is_movable() {
+            return Ok(entry.timer.uid);
+        }
+        Err(self.keep_for(home, op))
+    }
+
+    /// A LOCAL timer is not in the ledger while its home is active, and a pinned one never.
+    fn route_unknown(&mut self, op: &Op, name: &TimerName) -> Routed {
+        if let Some(node) = self.awake_home_of(name) {
+            return Routed::To(node);
+        }
+        match name.node.clone().filter(|node| self.node(node).is_some()) {
+            Some(node) => self.keep_for(node, op),
+            None => Routed::Done(not_found(name)),
+        }
+    }
+
+    fn awake_home_of(&self, name: &TimerName) -> Option<NodeId> {
+        name.node.clone().filter(|node| self.is_active(node))
+    }
+
+    fn keep_for(&mut self, node: NodeId, op: &Op) -> Routed {
+        let number = self.stamp().0;
+        self.pending.insert(
+            number,
+            Pending {
+                node,
+                op: op.clone(),
+            },
+        );
+        self.turn.dirty.insert(Key::Pending(number));
+        Routed::Done(Answer::Pending)
+    }
+
+    /// The home has applied a change that waited for it.
+    pub(crate) fn note_applied(&mut self, number: u64) -> bool {
+        let waited = self.pending.remove(&number).is_some();
+        if waited {
+            self.turn.dirty.insert(Key::Pending(number));
+        }
+        waited
+    }
+
+    fn route_activity(&self, node: &NodeId) -> Routed {
+        match self.node(node) {
+            Some(_) => Routed::To(node.clone()),
+            None => Routed::Done(Answer::Refused(Refusal::NotFound {
+                what: format!("node {node}"),
+            })),
+        }
+    }
+}
+
+/// The answer to a create whose identity exists already.
+pub(crate) fn repeated(timer: &Timer, new: &NewTimer) -> Answer {
+    if timer.answers(new) {
+        return Answer::Timer(Box::new(timer.clone()));
+    }
+    Answer::Refused(Refusal::Invalid {
+        field: "request_id".into(),
+        why: "was used before with another request; use a fresh one for each request".into(),
+    })
+}
+
+/// What cancelling a timer comes to.
+pub(crate) fn cancelled(timer: &Timer) -> Cancelled {
+    match &timer.phase {
+        Phase::Waiting { .. } => Cancelled::Cancelled,
+        Phase::Running { .. } => Cancelled::Running(timer.token),
+        Phase::Over { .. } => Cancelled::AlreadyFired,
+    }
+}
+
+/// The time that a rearm asks for, if it is within the horizon.
+pub(crate) fn new_time(to: NewTime, now: WallTime) -> Result<WallTime, Refusal> {
+    let time = match to {
+        NewTime::At(time) => time,
+        NewTime::After(wait) => now + wait,
+    };
+    Schedule::At(time)
+        .check(now)
+        .map_err(|bad| refuse_schedule(&bad))?;
+    Ok(time)
+}
+
+/// A schedule that cannot be, as a refusal.
+pub(crate) fn refuse_schedule(bad: &BadSchedule) -> Refusal {
+    let (field, why) = ("timer.schedule".to_owned(), bad.to_string());
+    match bad {
+        BadSchedule::OutOfHorizon(_) => Refusal::BeyondHorizon { field, why },
+        _ => Refusal::Invalid { field, why },
+    }
+}
+
+/// The answer that there is no such timer.
+pub(crate) fn not_found(name: &TimerName) -> Answer {
+    Answer::Refused(Refusal::NotFound {
+        what: name.to_string(),
+    })
+}
+
+fn precondition(why: String) -> Answer {
+    Answer::Refused(Refusal::Precondition { why })
+}

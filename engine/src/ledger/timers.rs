@@ -1,0 +1,205 @@
+//! The timers of the ledger and the indexes over them; every change of a timer goes through here.
+
+use super::{Entry, Gone, Held, Home, Ledger};
+use crate::id::{NodeId, TimerName, Uid};
+use crate::record::Key;
+use crate::time::{LogIndex, WallTime};
+use crate::timer::{Phase, Timer};
+
+impl Entry {
+    pub(super) fn new(timer: Timer, changed: LogIndex) -> Self {
+        Self {
+            timer,
+            changed,
+            held: None,
+            backlogged: false,
+        }
+    }
+
+    /// In whose queue it waits to be pulled: a handed timer of an active home is the pool's for one run.
+    fn queue(&self) -> Option<(Home, WallTime)> {
+        let due = self
+            .timer
+            .due()
+            .filter(|_| self.timer.is_movable() && !self.backlogged)?;
+        match self.held {
+            None => Some((self.timer.home.clone(), due)),
+            Some(Held::Handed) => Some((None, due)),
+            Some(Held::Claimed | Held::Giving) => None,
+        }
+    }
+
+    fn claimed_by(&self) -> Option<&NodeId> {
+        match &self.timer.phase {
+            Phase::Running { by, .. } => Some(by),
+            Phase::Waiting { .. } | Phase::Over { .. } => None,
+        }
+    }
+}
+
+impl Ledger {
+    /// The timer of this name.
+    #[must_use]
+    pub fn named(&self, name: &TimerName) -> Option<&Entry> {
+        self.entry(*self.names.get(name)?)
+    }
+
+    pub(super) fn insert(&mut self, entry: Entry) {
+        let uid = entry.timer.uid;
+        if !self.turn.dirty.contains(&Key::Timer(uid)) && !self.timers.contains_key(&uid) {
+            self.turn.fresh.insert(uid);
+        }
+        self.turn.dirty.insert(Key::Timer(uid));
+        self.names.insert(entry.timer.name.clone(), uid);
+        self.homes
+            .entry(entry.timer.home.clone())
+            .or_default()
+            .insert(uid);
+        self.timers.insert(uid, entry);
+        self.enlist(uid);
+    }
+
+    /// Changes one timer and keeps every index over it right.
+    pub(super) fn change<R>(
+        &mut self,
+        uid: Uid,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        self.delist(uid);
+        let entry = self.timers.get_mut(&uid)?;
+        let home = entry.timer.home.clone();
+        let result = change(entry);
+        let moved = (entry.timer.home != home).then(|| entry.timer.home.clone());
+        if let Some(new) = moved {
+            self.leave_home(&home, uid);
+            self.homes.entry(new).or_default().insert(uid);
+        }
+        self.turn.dirty.insert(Key::Timer(uid));
+        self.enlist(uid);
+        Some(result)
+    }
+
+    /// Marks a timer as waiting for somebody who can run it, or not any more; nothing durable.
+    pub(crate) fn set_backlogged(&mut self, uid: Uid, value: bool) {
+        self.delist(uid);
+        if let Some(entry) = self.timers.get_mut(&uid) {
+            entry.backlogged = value;
+        }
+        self.enlist(uid);
+    }
+
+    /// Takes a timer out without a word to anybody.
+    pub(super) fn remove(&mut self, uid: Uid) -> Option<Entry> {
+        self.delist(uid);
+        let entry = self.timers.remove(&uid)?;
+        if self.names.get(&entry.timer.name) == Some(&uid) {
+            self.names.remove(&entry.timer.name);
+        }
+        self.leave_home(&entry.timer.home, uid);
+        if self.turn.fresh.remove(&uid) {
+            self.turn.dirty.remove(&Key::Timer(uid));
+        } else {
+            self.turn.dirty.insert(Key::Timer(uid));
+        }
+        Some(entry)
+    }
+
+    /// Takes a timer out, and remembers that its home has to hear of it.
+    pub(super) fn bury(&mut self, uid: Uid, at: LogIndex) {
+        let Some(entry) = self.remove(uid) else {
+            return;
+        };
+        if let Some(home) = entry.timer.home {
+            self.gone.insert(uid, Gone { home, at });
+            self.turn.dirty.insert(Key::Gone(uid));
+        }
+    }
+
+    /// Forgets timers that ended long enough ago.
+    pub(crate) fn prune(&mut self, now: WallTime) {
+        while let Some((until, uid)) = self.ended.first().copied() {
+            if until > now {
+                return;
+            }
+            self.remove(uid);
+        }
+    }
+
+    /// When [`Ledger::prune`] has something to do.
+    #[must_use]
+    pub fn prune_at(&self) -> Option<WallTime> {
+        self.ended.first().map(|(until, _)| *until)
+    }
+
+    /// The timers of a home, in the order of their uids.
+    pub(super) fn of_home(&self, home: &Home) -> Vec<Uid> {
+        self.homes
+            .get(home)
+            .map(|uids| uids.iter().copied().collect())
+            .unwrap_or_default()
+    }
+
+    fn leave_home(&mut self, home: &Home, uid: Uid) {
+        if let Some(uids) = self.homes.get_mut(home) {
+            uids.remove(&uid);
+            if uids.is_empty() {
+                self.homes.remove(home);
+            }
+        }
+    }
+
+    fn given_to(entry: &Entry) -> Option<&NodeId> {
+        entry
+            .timer
+            .home
+            .as_ref()
+            .filter(|_| entry.held == Some(Held::Giving))
+    }
+
+    pub(super) fn enlist(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        if let Some((home, due)) = entry.queue() {
+            self.turn.touched.insert(home.clone());
+            self.queues.entry(home).or_default().insert((due, uid));
+        }
+        if let Some(node) = entry.claimed_by() {
+            self.claims.entry(node.clone()).or_default().insert(uid);
+        }
+        if let Some(node) = Self::given_to(entry) {
+            self.giving.entry(node.clone()).or_default().insert(uid);
+        }
+        if let Some(until) = entry.timer.kept_until() {
+            self.ended.insert((until, uid));
+        }
+    }
+
+    fn delist(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        if let Some((home, due)) = entry.queue() {
+            if let Some(queue) = self.queues.get_mut(&home) {
+                queue.remove(&(due, uid));
+                if queue.is_empty() {
+                    self.queues.remove(&home);
+                }
+            }
+            self.turn.touched.insert(home);
+        }
+        if let Some(node) = entry.claimed_by()
+            && let Some(uids) = self.claims.get_mut(node)
+        {
+            uids.remove(&uid);
+        }
+        if let Some(node) = Self::given_to(entry)
+            && let Some(uids) = self.giving.get_mut(node)
+        {
+            uids.remove(&uid);
+        }
+        if let Some(until) = entry.timer.kept_until() {
+            self.ended.remove(&(until, uid));
+        }
+    }
+}

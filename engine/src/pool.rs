@@ -1,0 +1,225 @@
+//! The coordinator of one pool: sessions, who owns what, who pulls what, who watches.
+//!
+//! ```text
+//!  nodes --- hello, report, heartbeat ---> sessions ---> ledger (facts) ---> records
+//!  users --- op -------------------------> routes   ---> hierarchy (who is awake)
+//!                                                           |
+//!  nodes <-- due, give, arm, wake --- orders <--- duty, backlog, watch
+//! ```
+//!
+//! One turn takes all inputs that were waiting, decides them in order, then looks once at what is left to be
+//! done: leases that ran out, deadlines that are due, a sentry that has to be armed. Everything here but the
+//! ledger is soft state, rebuilt after a start from the ledger and from the sessions that come back.
+
+mod backlog;
+mod duty;
+mod greeting;
+mod idle;
+mod input;
+mod orders;
+mod report;
+mod routes;
+mod session;
+mod tenure;
+mod view;
+mod watch;
+
+pub use input::{Config, Deadlines, Effect, Input, Link, Note};
+pub use session::margin;
+pub use view::{NodeState, NodeView, View};
+
+use crate::decision::Decision;
+use crate::hierarchy::{Cover, Hierarchy, Report as Standing};
+use crate::id::NodeId;
+use crate::ledger::{Home, Ledger, Stance};
+use crate::message::{CoordinatorMessage, NodeMessage};
+use crate::record::Unreadable;
+use crate::time::Now;
+use backlog::Backlog;
+use routes::{Asker, Routes};
+use session::Live;
+use std::collections::BTreeMap;
+use watch::Watch;
+
+/// The machine of one pool.
+#[derive(Debug)]
+pub struct Pool {
+    config: Config,
+    ledger: Ledger,
+    hierarchy: Hierarchy,
+    links: BTreeMap<Link, NodeId>,
+    live: BTreeMap<NodeId, Live>,
+    routes: Routes,
+    backlog: Backlog,
+    watch: Watch,
+    effects: Vec<Effect>,
+}
+
+impl Pool {
+    /// The pool that the records describe; a new one if there are none.
+    ///
+    /// Every node that owned its timers is believed to hold a lease of the longest length ever granted.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if a record does not decode: the start must stop.
+    pub fn recover(
+        config: Config,
+        state: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        now: Now,
+    ) -> Result<(Self, Decision<Effect>), Unreadable> {
+        let ledger = Ledger::recover(config.pool.clone(), config.ledger, state)?;
+        let mut pool = Self {
+            hierarchy: Hierarchy::new(config.group_capacity),
+            config,
+            ledger,
+            links: BTreeMap::new(),
+            live: BTreeMap::new(),
+            routes: Routes::starting(now),
+            backlog: Backlog::default(),
+            watch: Watch::default(),
+            effects: Vec::new(),
+        };
+        pool.ledger.grant_leases_of(pool.config.lease);
+        pool.rebuild(now);
+        let decision = pool.handle(now, Vec::new());
+        Ok((pool, decision))
+    }
+
+    /// Decides one turn.
+    pub fn handle(&mut self, now: Now, inputs: Vec<Input>) -> Decision<Effect> {
+        for input in inputs {
+            self.decide(now, input);
+        }
+        self.expire(now);
+        self.sync(now);
+        self.serve(now);
+        self.give_back(now);
+        self.keep_watch(now);
+        self.repeat_orders(now);
+        #[cfg(debug_assertions)]
+        self.check()
+            .expect("the invariants of the pool hold after every turn");
+        Decision {
+            records: self.ledger.take_records(),
+            effects: std::mem::take(&mut self.effects),
+        }
+    }
+
+    fn decide(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Said { link, message } => self.hear(now, link, message),
+            Input::Closed { link } => self.close(link),
+            Input::Asked { ask, op } => self.route(now, Asker::Ask(ask), op),
+            Input::Tick => {}
+        }
+    }
+
+    fn hear(&mut self, now: Now, link: Link, message: NodeMessage) {
+        match message {
+            NodeMessage::Hello(hello) => self.greet(now, link, &hello),
+            NodeMessage::Report(report) => self.hear_report(now, link, report),
+            NodeMessage::Heartbeat(heartbeat) => self.renew(now, link, heartbeat),
+            NodeMessage::Forward { session, id, op } => {
+                self.hear_forward(now, link, session, (id, op));
+            }
+        }
+    }
+
+    /// The ledger, for those who check it.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The hierarchy, for those who check it.
+    #[must_use]
+    pub fn hierarchy(&self) -> &Hierarchy {
+        &self.hierarchy
+    }
+
+    /// Soft state from the facts: parked nodes with their deadlines, active ones until they come back or
+    /// their lease is over.
+    fn rebuild(&mut self, now: Now) {
+        let nodes: Vec<_> = self
+            .ledger
+            .nodes()
+            .map(|(name, node)| (name.clone(), node.clone()))
+            .collect();
+        for (name, node) in nodes {
+            if node.stance == Stance::Left {
+                continue;
+            }
+            self.admit(&name, &node.rack, now);
+            if node.stance == Stance::Active {
+                let until = now.boot + session::granted(self.ledger.lease_max());
+                self.live.insert(name, Live::unheard(node.session, until));
+            } else {
+                let first = self.ledger.first(&Some(name.clone()));
+                self.report_standing(&name, Standing::Idle { first }, now);
+                if node.stance != Stance::Parked {
+                    self.hierarchy.lost(&name, now.wall);
+                }
+            }
+        }
+        self.hierarchy
+            .set_pool_first(self.ledger.first(&None), now.wall);
+        self.ledger.take_touched();
+    }
+
+    /// Tells the hierarchy what changed in the queues of those who do not fire for themselves.
+    fn sync(&mut self, now: Now) {
+        for home in self.ledger.take_touched() {
+            let first = self.ledger.first(&home);
+            match home {
+                None => self.hierarchy.set_pool_first(first, now.wall),
+                Some(node) if !self.ledger.is_active(&node) => {
+                    self.hierarchy.set_first(&node, first, now.wall);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Tells the hierarchy how a node stands; it is a member, so that cannot fail.
+    fn report_standing(&mut self, node: &NodeId, standing: Standing, now: Now) -> Option<Cover> {
+        self.hierarchy
+            .report(node, None, standing, now.wall)
+            .ok()
+            .flatten()
+    }
+
+    fn send(&mut self, link: Link, message: CoordinatorMessage) {
+        self.effects.push(Effect::Send { link, message });
+    }
+
+    fn note(&mut self, note: Note) {
+        self.effects.push(Effect::Note(note));
+    }
+
+    /// Checks what must hold between ledger, sessions and hierarchy (A1 and E1 of its invariants).
+    ///
+    /// # Errors
+    /// What does not hold, in words.
+    pub fn check(&self) -> Result<(), String> {
+        self.hierarchy.check()?;
+        for node in self.hierarchy.nodes() {
+            let home: Home = Some(node.node.clone());
+            let owns = self.ledger.is_active(&node.node);
+            if !owns && !node.active && node.first != self.ledger.first(&home) {
+                return Err(format!(
+                    "E1: {} has its first deadline at {:?}, the hierarchy says {:?}",
+                    node.node,
+                    self.ledger.first(&home),
+                    node.first
+                ));
+            }
+            if node.active && !owns {
+                return Err(format!(
+                    "A1: {} is active but does not own its timers",
+                    node.node
+                ));
+            }
+        }
+        Ok(())
+    }
+}

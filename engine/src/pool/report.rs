@@ -1,0 +1,208 @@
+//! A node's report: applied once and in order, answered as often as it is asked.
+
+use super::orders::OrderKey;
+use super::{Effect, Link, Note, Pool};
+use crate::hierarchy::Report as Standing;
+use crate::id::{NodeId, Token, Uid};
+use crate::ledger::{Stance, Tail};
+use crate::message::{Act, CoordinatorMessage, Items, Reply, Report, ReportAnswer};
+use crate::op::Refusal;
+use crate::planted::{self, Fault};
+use crate::time::{LogIndex, Now};
+use crate::timer::Outcome;
+
+/// Changes that were not applied, and why.
+type Refused = Vec<(Uid, Refusal)>;
+
+impl Pool {
+    pub(super) fn hear_report(&mut self, now: Now, link: Link, report: Report) {
+        let Some(node) = self.speaker(link, report.session) else {
+            return;
+        };
+        let newest = self.live.get(&node).map_or(0, |live| live.seq);
+        if report.seq < newest && !planted::is(Fault::AcceptStaleReport) {
+            return;
+        }
+        self.extend_lease(&node, now);
+        if report.seq == newest {
+            return self.answer_again(now, link, &node);
+        }
+        let answer = self.apply(now, &node, report);
+        self.answer(link, &node, answer);
+    }
+
+    fn answer(&mut self, link: Link, node: &NodeId, answer: ReportAnswer) {
+        let gone = answer.reply == Reply::Gone;
+        if let Some(live) = self.live.get_mut(node) {
+            live.seq = answer.seq;
+            live.answer = Some(answer.clone());
+        }
+        self.send(link, CoordinatorMessage::Answer(answer));
+        if gone {
+            self.live.remove(node);
+            self.links.remove(&link);
+            self.effects.push(Effect::Close { link });
+        }
+    }
+
+    /// A repeated report is not applied again; whether the node may sleep is looked at afresh.
+    fn answer_again(&mut self, now: Now, link: Link, node: &NodeId) {
+        let answered = self.live.get(node).and_then(|live| live.answer.clone());
+        let Some(mut answer) = answered else { return };
+        answer.clock = now.wall;
+        if matches!(answer.reply, Reply::Parked { .. }) {
+            answer.reply = self.cover_of_parked(now, node);
+        }
+        self.answer(link, node, answer);
+    }
+
+    fn apply(&mut self, now: Now, node: &NodeId, report: Report) -> ReportAnswer {
+        let Report {
+            session,
+            seq,
+            epoch,
+            act,
+            items,
+        } = report;
+        self.hear_items(now, node, &items);
+        let stance = self
+            .ledger
+            .node(node)
+            .filter(|n| n.epoch == epoch)
+            .map(|n| n.stance);
+        let (refused, reply) = match (&act, stance) {
+            (Act::Active { known }, _) => self.apply_active(now, node, (*known, stance), &items),
+            (Act::Goodbye { .. }, _) => self.apply_goodbye(now, node, stance, &items),
+            (Act::Stay, Some(Stance::Active)) => (
+                self.judge(now, node, (LogIndex(0), true), &items),
+                Reply::Noted,
+            ),
+            (Act::Stay, Some(Stance::Parked)) => {
+                let refused = self.judge(now, node, (LogIndex(0), false), &items);
+                (refused, self.cover_of_parked(now, node))
+            }
+            (Act::Idle { .. }, Some(Stance::Active)) => {
+                let refused = self.judge(now, node, (LogIndex(0), true), &items);
+                (refused, self.park(now, node, &act))
+            }
+            (Act::Stay | Act::Idle { .. }, _) => (Refused::new(), Reply::NotOwner),
+        };
+        let known = self.ledger.index();
+        ReportAnswer {
+            session,
+            seq,
+            known,
+            clock: now.wall,
+            reply,
+            refused,
+        }
+    }
+
+    fn judge(
+        &mut self,
+        now: Now,
+        node: &NodeId,
+        (known, owns): (LogIndex, bool),
+        items: &Items,
+    ) -> Refused {
+        let tail = Tail {
+            node: node.clone(),
+            owns,
+            known,
+        };
+        let refused = self.ledger.judge(&tail, items);
+        self.sync(now);
+        refused
+    }
+
+    fn apply_active(
+        &mut self,
+        now: Now,
+        node: &NodeId,
+        (known, stance): (LogIndex, Option<Stance>),
+        items: &Items,
+    ) -> (Refused, Reply) {
+        let refused = self.judge(now, node, (known, stance == Some(Stance::Active)), items);
+        let resumed = self.ledger.resume(node, known, now.wall);
+        self.report_standing(node, Standing::Active, now);
+        self.drop_orders(node, |key| matches!(key, OrderKey::Give(_) | OrderKey::Arm));
+        self.sync(now);
+        (refused, Reply::Resumed(resumed))
+    }
+
+    fn apply_goodbye(
+        &mut self,
+        now: Now,
+        node: &NodeId,
+        stance: Option<Stance>,
+        items: &Items,
+    ) -> (Refused, Reply) {
+        let refused = stance
+            .map(|stance| self.judge(now, node, (LogIndex(0), stance == Stance::Active), items));
+        self.part_with(now, node);
+        (refused.unwrap_or_default(), Reply::Gone)
+    }
+
+    /// What is true whoever owns what: runs, answers, capacity, readiness.
+    fn hear_items(&mut self, now: Now, node: &NodeId, items: &Items) {
+        for token in &items.accepted {
+            self.drop_orders(node, |key| *key == OrderKey::Due(*token));
+        }
+        for outcome in &items.outcomes {
+            self.settle(now, node, outcome);
+        }
+        for token in &items.declined {
+            self.hear_declined(now, node, *token);
+        }
+        for uid in &items.taken {
+            self.drop_orders(node, |key| *key == OrderKey::Give(*uid));
+        }
+        for (id, answer) in &items.answers {
+            self.hear_answer(node, *id, answer.clone());
+        }
+        if let Some(at) = items.armed {
+            self.hear_armed(node, at);
+        }
+        self.hear_fitness(now, node, items);
+        self.sync(now);
+    }
+
+    fn settle(&mut self, now: Now, node: &NodeId, outcome: &(Uid, Token, Outcome)) {
+        let (uid, token, outcome) = outcome;
+        self.drop_orders(node, |key| *key == OrderKey::Due(*token));
+        if self.ledger.settle(*uid, *token, outcome, now.wall).is_err() {
+            self.note(Note::StaleOutcome(node.clone()));
+        }
+    }
+
+    /// A run that its node could not begin waits for another one, or for this one to have room again.
+    fn hear_declined(&mut self, now: Now, node: &NodeId, token: Token) {
+        self.drop_orders(node, |key| *key == OrderKey::Due(token));
+        let claimed = self.ledger.claimed(node).find(|timer| timer.token == token);
+        let Some((uid, handler)) = claimed.map(|t| (t.uid, t.spec.handler.clone())) else {
+            return;
+        };
+        if self.ledger.unclaim(uid, token) {
+            if let Some(live) = self.live.get_mut(node) {
+                live.busy.insert(handler);
+            }
+            self.put_back(uid, now);
+        }
+    }
+
+    fn hear_fitness(&mut self, now: Now, node: &NodeId, items: &Items) {
+        let Some(live) = self.live.get_mut(node) else {
+            return;
+        };
+        if let Some(willing) = items.eligible {
+            live.willing = willing;
+        }
+        if let Some(capacity) = &items.capacity {
+            live.busy.clear();
+            live.capacity.clone_from(capacity);
+            let handlers = capacity.keys().cloned().collect();
+            self.ledger.set_handlers(node, handlers);
+        }
+        self.judge_fitness(node, now);
+    }
+}

@@ -1,0 +1,135 @@
+//! Operations on their way: decided by the ledger, or by the home that owns the timer.
+
+use super::orders::OrderKey;
+use super::{Effect, Link, Pool};
+use crate::id::{NodeId, Session};
+use crate::ledger::Routed;
+use crate::message::{CoordinatorMessage, Order};
+use crate::op::{Answer, Op, Refusal};
+use crate::time::{BootTime, Millis, Now};
+use std::collections::BTreeMap;
+
+/// How long a home has to answer. Going idle waits up to 5 s for runs that are in flight.
+const ANSWER_WITHIN: Millis = Millis(10_000);
+
+/// Who waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A call of the coordinator's own API.
+    Ask(u64),
+    /// A node that forwarded it.
+    Node(NodeId, u64),
+}
+
+/// Operations that a home has not answered yet.
+#[derive(Debug)]
+pub(super) struct Routes {
+    next: u64,
+    open: BTreeMap<u64, Route>,
+}
+
+#[derive(Debug)]
+struct Route {
+    node: NodeId,
+    asker: Asker,
+    until: BootTime,
+}
+
+impl Routes {
+    /// Numbers that no earlier life of this coordinator has used: a home remembers what it has answered.
+    pub(super) fn starting(now: Now) -> Self {
+        let start = (now.wall.0.cast_unsigned() << 16) | (1 << 63);
+        Self {
+            next: start,
+            open: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<BootTime> {
+        self.open.values().map(|route| route.until).min()
+    }
+}
+
+impl Pool {
+    pub(super) fn hear_forward(
+        &mut self,
+        now: Now,
+        link: Link,
+        session: Session,
+        (id, op): (u64, Op),
+    ) {
+        if let Some(node) = self.speaker(link, session) {
+            self.route(now, Asker::Node(node, id), op);
+        }
+    }
+
+    pub(super) fn route(&mut self, now: Now, asker: Asker, op: Op) {
+        match self.ledger.execute(&op, now.wall) {
+            Routed::Done(answer) => self.reply(&asker, answer),
+            Routed::To(node) => self.pass_on(now, asker, node, op),
+        }
+    }
+
+    fn pass_on(&mut self, now: Now, asker: Asker, node: NodeId, op: Op) {
+        if self.address(&node).is_none() {
+            let wait = self
+                .live
+                .get(&node)
+                .map(|live| live.lease_until.since(now.boot));
+            let answer = silent(&node, wait.unwrap_or(Millis(1_000)));
+            return self.reply(&asker, answer);
+        }
+        let id = self.routes.next;
+        self.routes.next += 1;
+        self.order(now, &node, OrderKey::Change(id), Order::Change { id, op });
+        let until = now.boot + ANSWER_WITHIN;
+        self.routes.open.insert(id, Route { node, asker, until });
+    }
+
+    fn reply(&mut self, asker: &Asker, answer: Answer) {
+        match asker {
+            Asker::Ask(ask) => self.effects.push(Effect::Answer { ask: *ask, answer }),
+            Asker::Node(node, id) => {
+                if let Some((link, _)) = self.address(node) {
+                    self.send(link, CoordinatorMessage::Forwarded { id: *id, answer });
+                }
+            }
+        }
+    }
+
+    pub(super) fn hear_answer(&mut self, node: &NodeId, id: u64, answer: Answer) {
+        self.drop_orders(node, |key| *key == OrderKey::Change(id));
+        if self.ledger.note_applied(id) {
+            return;
+        }
+        if let Some(route) = self.routes.open.remove(&id) {
+            self.reply(&route.asker, answer);
+        }
+    }
+
+    pub(super) fn expire_routes(&mut self, now: Now) {
+        self.end_routes(|route| route.until <= now.boot);
+    }
+
+    pub(super) fn fail_routes(&mut self, node: &NodeId) {
+        self.end_routes(|route| route.node == *node);
+    }
+
+    fn end_routes(&mut self, over: impl Fn(&Route) -> bool) {
+        let ended: Vec<_> = self
+            .routes
+            .open
+            .extract_if(.., |_, route| over(route))
+            .collect();
+        for (id, route) in ended {
+            self.drop_orders(&route.node, |key| *key == OrderKey::Change(id));
+            self.reply(&route.asker, silent(&route.node, Millis(1_000)));
+        }
+    }
+}
+
+fn silent(node: &NodeId, retry_after: Millis) -> Answer {
+    let why =
+        format!("node {node} owns this and does not answer; it is not known whether it was done");
+    Answer::Refused(Refusal::Unavailable { why, retry_after })
+}

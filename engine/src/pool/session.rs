@@ -1,0 +1,168 @@
+//! The session of one node, as the coordinator knows it: soft state.
+
+use super::orders::{OrderKey, Outstanding};
+use super::{Effect, Link, Note, Pool};
+use crate::id::{NodeId, Session};
+use crate::message::{Capacity, CoordinatorMessage, Heartbeat, ReportAnswer};
+use crate::time::{BootTime, Millis, Now, WallTime};
+use crate::timer::HandlerName;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A node whose clock is off by more than this must not be migrator or sentry.
+pub(super) const SKEW_MAX_MS: i64 = 1_000;
+
+/// What is known of a node that has a session.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) link: Option<Link>,
+    pub(super) session: Session,
+    pub(super) lease_until: BootTime,
+    /// Known from the ledger only: it has not said anything since the coordinator started.
+    pub(super) unheard: bool,
+    pub(super) seq: u64,
+    pub(super) answer: Option<ReportAnswer>,
+    pub(super) capacity: Capacity,
+    /// Handlers of which it declined a run since it last told its capacity.
+    pub(super) busy: BTreeSet<HandlerName>,
+    pub(super) skew_ms: i64,
+    pub(super) willing: bool,
+    pub(super) orders: BTreeMap<OrderKey, Outstanding>,
+}
+
+impl Live {
+    pub(super) fn new(link: Link, session: Session, lease_until: BootTime) -> Self {
+        Self {
+            link: Some(link),
+            unheard: false,
+            ..Self::unheard(session, lease_until)
+        }
+    }
+
+    pub(super) fn unheard(session: Session, lease_until: BootTime) -> Self {
+        Self {
+            link: None,
+            session,
+            lease_until,
+            unheard: true,
+            seq: 0,
+            answer: None,
+            capacity: Capacity::new(),
+            busy: BTreeSet::new(),
+            skew_ms: 0,
+            willing: true,
+            orders: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_eligible(&self) -> bool {
+        self.willing && self.skew_ms.abs() <= SKEW_MAX_MS
+    }
+}
+
+/// How long the grantor waits for a lease of this length: longer by the margin, as the holder stops that
+/// much earlier.
+pub(super) fn granted(lease: Millis) -> Millis {
+    Millis(lease.0 + margin(lease).0)
+}
+
+/// What holder and grantor each keep between them: 1 % and 50 ms. Clocks drift apart by less.
+#[must_use]
+pub fn margin(lease: Millis) -> Millis {
+    Millis(lease.0 / 100 + 50)
+}
+
+impl Pool {
+    /// The node that has this session on this link; anybody else is told that the session is over.
+    pub(super) fn speaker(&mut self, link: Link, session: Session) -> Option<NodeId> {
+        let live = self.links.get(&link).and_then(|node| self.live.get(node));
+        match live.map(|live| live.session) {
+            Some(current) if current == session => self.links.get(&link).cloned(),
+            Some(current) if current > session => None,
+            _ => {
+                self.send(
+                    link,
+                    CoordinatorMessage::Fenced {
+                        session,
+                        replaced: false,
+                    },
+                );
+                None
+            }
+        }
+    }
+
+    /// A heartbeat renews the lease, and measures the clock.
+    pub(super) fn renew(&mut self, now: Now, link: Link, heartbeat: Heartbeat) {
+        let Some(node) = self.speaker(link, heartbeat.session) else {
+            return;
+        };
+        self.extend_lease(&node, now);
+        self.measure(&node, heartbeat.wall, now);
+        let pulse = CoordinatorMessage::Pulse {
+            session: heartbeat.session,
+            sent: heartbeat.sent,
+            clock: now.wall,
+        };
+        self.send(link, pulse);
+    }
+
+    pub(super) fn extend_lease(&mut self, node: &NodeId, now: Now) {
+        let until = now.boot + granted(self.config.lease);
+        if let Some(live) = self.live.get_mut(node) {
+            live.lease_until = live.lease_until.max(until);
+        }
+    }
+
+    pub(super) fn measure(&mut self, node: &NodeId, wall: WallTime, now: Now) {
+        let Some(live) = self.live.get_mut(node) else {
+            return;
+        };
+        let before = live.is_eligible();
+        live.skew_ms = wall.0.saturating_sub(now.wall.0);
+        let (after, skew) = (live.is_eligible(), live.skew_ms);
+        if before && !after {
+            self.note(Note::Skewed(node.clone(), skew));
+        }
+        self.judge_fitness(node, now);
+    }
+
+    pub(super) fn judge_fitness(&mut self, node: &NodeId, now: Now) {
+        let fit = self.live.get(node).is_some_and(Live::is_eligible);
+        if self
+            .hierarchy
+            .node(node)
+            .is_some_and(|known| known.eligible != fit)
+        {
+            self.hierarchy.eligible(node, fit, now.wall);
+        }
+    }
+
+    pub(super) fn close(&mut self, link: Link) {
+        let Some(node) = self.links.remove(&link) else {
+            return;
+        };
+        if let Some(live) = self.live.get_mut(&node)
+            && live.link == Some(link)
+        {
+            live.link = None;
+        }
+    }
+
+    /// Ends a node's session: what was said on it is of no use any more.
+    pub(super) fn end_session(&mut self, node: &NodeId, replaced: bool) {
+        let Some(live) = self.live.remove(node) else {
+            return;
+        };
+        if let Some(link) = live.link {
+            self.send(
+                link,
+                CoordinatorMessage::Fenced {
+                    session: live.session,
+                    replaced,
+                },
+            );
+            self.effects.push(Effect::Close { link });
+            self.links.remove(&link);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! One timer: what its user asked for, and where it is in its life.
+//!
+//! Home and coordinator drive the same record through the same steps, so that a hand-over is a copy:
+//!
+//! ```text
+//!            start                 settle(done), last one
+//! Waiting ----------> Running ------------------------------> Over
+//!    ^                   |
+//!    +-------------------+  settle(done): the next occurrence
+//!      settle(failed): the same one, later; interrupt: the same one, at once
+//! ```
+//!
+//! `life` has the steps; `spec` what can be asked for. Who may take a step is decided by the base and the
+//! ledger, not here.
+
+mod life;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use life::{Settled, Stale};
+pub use spec::{Durability, HandlerName, NewTimer, Payload, Placement, Spec, When};
+
+use crate::hash;
+use crate::id::{NodeId, RunId, TimerName, Token, Uid};
+use crate::time::{Millis, WallTime};
+use serde::{Deserialize, Serialize};
+
+/// Attempts of one occurrence, the first included.
+pub const ATTEMPTS_MAX: u32 = 5;
+/// After this many runners died with the same occurrence it is parked as [`Ending::Dead`].
+pub const DEATHS_MAX: u32 = 3;
+/// The wait before the second attempt; it doubles with each further one.
+pub const BACKOFF_FIRST: Millis = Millis(1_000);
+/// The longest wait between two attempts.
+pub const BACKOFF_MAX: Millis = Millis(300_000);
+/// How long an attempt may go without a sign of life.
+pub const ATTEMPT_TIMEOUT: Millis = Millis(60_000);
+/// An occurrence that is late by less than this is on time.
+pub const MISFIRE_GRACE: Millis = Millis(60_000);
+/// The longest catch-up window of a recurring timer; shorter periods have shorter ones.
+pub const CATCHUP_MAX: Millis = Millis(3_600_000);
+/// How long an ended timer can still be looked up.
+pub const ENDED_KEPT: Millis = Millis(600_000);
+/// How long a dead one can.
+pub const DEAD_KEPT: Millis = Millis(7 * 24 * 3_600_000);
+
+/// A timer with its whole state; absolute, so that writing it twice is writing it once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timer {
+    /// Its identity.
+    pub uid: Uid,
+    /// Its name.
+    pub name: TimerName,
+    /// What was asked for.
+    pub spec: Spec,
+    /// The node where it was registered; none if it is the pool's own.
+    pub home: Option<NodeId>,
+    /// Raised by every edit and rearm; occurrences of an older generation are dropped.
+    pub generation: u64,
+    /// Raised by every change of this record by whoever owns it.
+    pub revision: u64,
+    /// The request that created it, so that a repeated request finds its own work.
+    pub request: u128,
+    /// When it was accepted.
+    pub created: WallTime,
+    /// When its user last changed it.
+    pub updated: WallTime,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The newest token given to a run of it; zero before the first.
+    pub token: Token,
+    /// How its latest occurrence ended.
+    pub last: Option<LastRun>,
+    /// Occurrences that were skipped, of all reasons.
+    pub skipped: u64,
+}
+
+/// Where a timer is in its life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// The next attempt is due at `due`.
+    Waiting {
+        /// What will run.
+        occurrence: Occurrence,
+        /// Its nominal time, or the time of the next attempt.
+        due: WallTime,
+    },
+    /// A run is in flight.
+    Running {
+        /// What runs.
+        occurrence: Occurrence,
+        /// The node that runs it.
+        by: NodeId,
+        /// Since when.
+        started: WallTime,
+    },
+    /// Nothing will run any more.
+    Over {
+        /// How it ended.
+        ending: Ending,
+        /// When it ended.
+        at: WallTime,
+    },
+}
+
+/// One scheduled firing of a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurrence {
+    /// The time of the schedule.
+    pub nominal: WallTime,
+    /// Attempts begun so far; while running this is the number of the running one.
+    pub attempt: u32,
+    /// Older occurrences that were missed and that this one stands for.
+    pub missed: u64,
+    /// Runners that died with it.
+    pub deaths: u32,
+}
+
+impl Occurrence {
+    pub(crate) fn fresh(nominal: WallTime) -> Self {
+        Self {
+            nominal,
+            attempt: 0,
+            missed: 0,
+            deaths: 0,
+        }
+    }
+}
+
+/// How a timer, or an occurrence, ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// A handler acknowledged it.
+    Done,
+    /// An attempt failed, and the next occurrence came before the next attempt.
+    Failed,
+    /// Its attempts are used up, or its runners died too often.
+    Dead,
+    /// It was skipped.
+    Skipped(Skip),
+}
+
+/// Why an occurrence was skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Skip {
+    /// It was found later than the catch-up window allows.
+    PastWindow,
+    /// It fell due while the one before it was running.
+    Overlap,
+}
+
+/// How the latest occurrence ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// Its nominal time.
+    pub nominal: WallTime,
+    /// How it ended.
+    pub ending: Ending,
+    /// When.
+    pub at: WallTime,
+    /// The node that ran it.
+    pub by: NodeId,
+    /// The token it ran under.
+    pub token: Token,
+    /// The number of its last attempt.
+    pub attempt: u32,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The handler acknowledged it.
+    Done,
+    /// The handler refused it, failed, or was silent for too long.
+    Failed {
+        /// At the earliest then, if the handler said so.
+        retry_after: Option<Millis>,
+        /// In the handler's words.
+        reason: String,
+    },
+    /// The runner lost the right to go on before there was an outcome.
+    Interrupted {
+        /// Whether the runner died with it, rather than gave it back.
+        died: bool,
+    },
+}
+
+/// One attempt to deliver an occurrence, as it is sent to who runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The timer's identity.
+    pub uid: Uid,
+    /// Its name.
+    pub name: TimerName,
+    /// Its generation.
+    pub generation: u64,
+    /// The name of the occurrence, the same for every attempt.
+    pub id: RunId,
+    /// The scheduled time.
+    pub nominal: WallTime,
+    /// When this attempt was due.
+    pub due: WallTime,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// Older occurrences this one stands for.
+    pub missed: u64,
+    /// The fencing token.
+    pub token: Token,
+    /// Who is to run it.
+    pub handler: HandlerName,
+    /// What to deliver.
+    pub payload: Payload,
+    /// The media type of the payload; may be empty.
+    pub content_type: String,
+}
+
+impl Timer {
+    /// When the next attempt is due; none while it runs and after its end.
+    #[must_use]
+    pub fn due(&self) -> Option<WallTime> {
+        match &self.phase {
+            Phase::Waiting { due, .. } => Some(*due),
+            Phase::Running { .. } | Phase::Over { .. } => None,
+        }
+    }
+
+    /// Whether any node of the pool may run it.
+    #[must_use]
+    pub fn is_movable(&self) -> bool {
+        matches!(self.spec.placement, Placement::Movable)
+    }
+
+    /// Whether nothing of it will run any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Until when an ended timer is kept for look-ups.
+    #[must_use]
+    pub fn kept_until(&self) -> Option<WallTime> {
+        match &self.phase {
+            Phase::Over {
+                ending: Ending::Dead,
+                at,
+            } => Some(*at + DEAD_KEPT),
+            Phase::Over { at, .. } => Some(*at + ENDED_KEPT),
+            Phase::Waiting { .. } | Phase::Running { .. } => None,
+        }
+    }
+
+    /// The run that is in flight under [`Timer::token`], if one is.
+    #[must_use]
+    pub fn run(&self) -> Option<Run> {
+        match &self.phase {
+            Phase::Running {
+                occurrence,
+                started,
+                ..
+            } => Some(self.run_of(*occurrence, self.token, *started)),
+            Phase::Waiting { .. } | Phase::Over { .. } => None,
+        }
+    }
+
+    fn run_of(&self, occurrence: Occurrence, token: Token, due: WallTime) -> Run {
+        Run {
+            uid: self.uid,
+            name: self.name.clone(),
+            generation: self.generation,
+            id: self.run_id(occurrence.nominal),
+            nominal: occurrence.nominal,
+            due: if occurrence.attempt <= 1 {
+                occurrence.nominal
+            } else {
+                due
+            },
+            attempt: occurrence.attempt,
+            missed: occurrence.missed,
+            token,
+            handler: self.spec.handler.clone(),
+            payload: self.spec.payload.clone(),
+            content_type: self.spec.content_type.clone(),
+        }
+    }
+
+    fn run_id(&self, nominal: WallTime) -> RunId {
+        let [high, low] = hash::halves(self.uid.0);
+        RunId(hash::fold(&[
+            high,
+            low,
+            self.generation,
+            nominal.0.cast_unsigned(),
+        ]))
+    }
+
+    /// The next times that the schedule names, at most `count`.
+    #[must_use]
+    pub fn next_times(&self, count: usize) -> Vec<WallTime> {
+        let first = match &self.phase {
+            Phase::Waiting { occurrence, due } if occurrence.attempt == 0 => Some(*due),
+            Phase::Waiting { occurrence, .. } | Phase::Running { occurrence, .. } => {
+                self.spec.schedule.next_after(occurrence.nominal)
+            }
+            Phase::Over { .. } => None,
+        };
+        std::iter::successors(first, |last| self.spec.schedule.next_after(*last))
+            .take(count)
+            .collect()
+    }
+}

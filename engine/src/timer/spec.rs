@@ -1,0 +1,197 @@
+//! What can be asked of a timer.
+//!
+//! Values here are already known to be valid by themselves; whether a time is within the horizon is asked
+//! when the timer is accepted, since only then is there a `now`.
+
+use crate::id::{NodeId, PoolId, TimerId, Uid};
+use crate::schedule::{BadSchedule, Cron, Schedule};
+use crate::time::{Millis, WallTime};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a timer is to do, when, where, and how well it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// When.
+    pub schedule: Schedule,
+    /// Where.
+    pub placement: Placement,
+    /// Who runs it.
+    pub handler: HandlerName,
+    /// What is delivered.
+    pub payload: Payload,
+    /// The media type of the payload; may be empty.
+    pub content_type: String,
+    /// What it survives.
+    pub durability: Durability,
+    /// The user's own keys and values.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a timer may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Placement {
+    /// On any node of its pool.
+    Movable,
+    /// On this node only.
+    Pinned(NodeId),
+}
+
+/// What an acknowledged timer survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Durability {
+    /// Nothing but idleness of its home.
+    Ephemeral,
+    /// A crash of its home.
+    Local,
+    /// Also the loss of its home, but for the last window.
+    ReplicatedAsync,
+    /// The loss of its home.
+    Replicated,
+}
+
+impl Durability {
+    /// Whether its home must write it to its own disk.
+    #[must_use]
+    pub fn is_journalled(self) -> bool {
+        self != Self::Ephemeral
+    }
+
+    /// Whether the coordinator keeps it also while its home is active.
+    #[must_use]
+    pub fn is_replicated(self) -> bool {
+        matches!(self, Self::ReplicatedAsync | Self::Replicated)
+    }
+}
+
+/// The name of a handler that workers attach with: 1 to 255 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HandlerName(Arc<str>);
+
+impl HandlerName {
+    /// The longest handler name, in bytes.
+    pub const LENGTH_MAX: usize = 255;
+
+    /// Accepts 1 to 255 visible ASCII characters; none if `text` is something else.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (1..=Self::LENGTH_MAX).contains(&text.len());
+        let plain = text.chars().all(|c| c.is_ascii_graphic());
+        (fits && plain).then(|| Self(text.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HandlerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The bytes that a run delivers; cheap to clone.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Payload(pub Arc<[u8]>);
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(PayloadVisitor)
+    }
+}
+
+struct PayloadVisitor;
+
+impl serde::de::Visitor<'_> for PayloadVisitor {
+    type Value = Payload;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Payload, E> {
+        Ok(Payload(bytes.into()))
+    }
+}
+
+/// When a new timer is to fire, as its user said it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
+    /// At this time.
+    At(WallTime),
+    /// This long after it is accepted.
+    After(Millis),
+    /// Again and again, this far apart; from `phase`, or from when it is accepted.
+    Every {
+        /// The distance of two occurrences.
+        interval: Millis,
+        /// Occurrences are a whole number of intervals from here.
+        phase: Option<WallTime>,
+    },
+    /// By a cron expression.
+    Cron(Cron),
+}
+
+impl When {
+    /// The schedule that this is when it is accepted at `now`.
+    ///
+    /// # Errors
+    /// [`BadSchedule`] if it lies beyond the horizon or can never fire.
+    pub fn accept(&self, now: WallTime) -> Result<Schedule, BadSchedule> {
+        let schedule = match self {
+            Self::At(time) => Schedule::At(*time),
+            Self::After(wait) => Schedule::At(now + *wait),
+            Self::Every { interval, phase } => Schedule::Every {
+                interval: *interval,
+                phase: phase.unwrap_or(now),
+            },
+            Self::Cron(cron) => Schedule::Cron(cron.clone()),
+        };
+        schedule.check(now)?;
+        Ok(schedule)
+    }
+}
+
+/// A timer that somebody wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTimer {
+    /// Its pool.
+    pub pool: PoolId,
+    /// The last part of its name.
+    pub id: TimerId,
+    /// A fresh identity.
+    pub uid: Uid,
+    /// The request that asks for it.
+    pub request: u128,
+    /// When.
+    pub when: When,
+    /// Where.
+    pub placement: Placement,
+    /// Who runs it.
+    pub handler: HandlerName,
+    /// What is delivered.
+    pub payload: Payload,
+    /// The media type of the payload; may be empty.
+    pub content_type: String,
+    /// What it must survive.
+    pub durability: Durability,
+    /// The user's own keys and values.
+    pub labels: BTreeMap<String, String>,
+}
