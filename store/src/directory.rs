@@ -176,19 +176,19 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Makes `dir` and its missing parents, durably, for their owner only.
 pub(crate) fn create_dir_all(dir: &Path) -> Result<(), Error> {
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => {
-            let parent = parent.unwrap_or(Path::new("."));
-            sync_dir(parent).map_err(Error::unusable("sync", parent))
-        }
-        Err(e) if e.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        Err(e) if e.kind() == ErrorKind::NotFound && parent.is_some() => {
-            create_dir_all(parent.expect("just checked"))?;
-            create_dir_all(dir)
-        }
-        Err(e) => Err(Error::unusable("create directory", dir)(e)),
+    if dir.is_dir() {
+        return Ok(());
     }
+    let parent = dir
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if !parent.exists() {
+        create_dir_all(parent)?;
+    }
+    let made = DirBuilder::new().mode(0o700).create(dir);
+    made.map_err(Error::unusable("create directory", dir))?;
+    sync_dir(parent).map_err(Error::unusable("sync", parent))
 }
 
 /// Moves what does not read out of the way, under a name that is free; it is never deleted.
