@@ -1,1 +1,76 @@
-//! Dormouse.
+//! The client library of Dormouse: timers that follow the awake.
+//!
+//! A [`Client`] talks to an agent (usually the one of its own node) or to the coordinator; both know every timer.
+//! It creates, reads, moves and cancels timers; a [`Worker`] of it runs what falls due. This crate knows the wire
+//! only: what a timer means is decided by whoever answers.
+//!
+//! # Creating a timer
+//!
+//! ```no_run
+//! use dormouse_client::{Client, Timer};
+//! use std::time::Duration;
+//!
+//! # async fn example() -> Result<(), dormouse_client::Error> {
+//! let client = Client::connect("unix:/run/dormouse/agent.sock").await?;
+//! let timer = Timer::after(Duration::from_secs(90))
+//!     .handler("remind")?
+//!     .name("remind-alice")?
+//!     .payload("Call Bob back");
+//! let created = client.create(timer).await?;
+//! println!("{} fires at {:?}", created.name, created.next_times.first());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Running what falls due
+//!
+//! ```no_run
+//! use dormouse_client::{Client, Failure};
+//! use std::time::Duration;
+//!
+//! # async fn example() -> Result<(), dormouse_client::Error> {
+//! let client = Client::connect("unix:/run/dormouse/agent.sock").await?;
+//! client
+//!     .worker()
+//!     .handle("remind", |run| async move {
+//!         let text = std::str::from_utf8(&run.payload)?; // an error is "failed, try again"
+//!         if text.is_empty() {
+//!             return Err(Failure::new("nothing to say").retry_after(Duration::from_secs(60)));
+//!         }
+//!         println!("{}: {text}", run.timer);
+//!         Ok(())
+//!     })
+//!     .concurrency(4)
+//!     .run()
+//!     .await
+//! # }
+//! ```
+//!
+//! # Errors and retries
+//!
+//! An [`Error`] says what may be done next. The client itself tries again only where the answer says that this
+//! helps, a few times, and with the same request id, so that nothing happens twice.
+
+mod address;
+mod client;
+mod convert;
+mod error;
+mod id;
+mod node;
+mod retry;
+mod timer;
+mod timer_info;
+mod topology;
+mod worker;
+
+pub use bytes::Bytes;
+pub use client::{Client, TimerFilter, TimerPages};
+pub use error::Error;
+pub use node::{Activity, ActivityChange, Cover, NodeInfo, NodeState};
+pub use timer::{Durability, NewTime, Placement, Scheduled, Timer};
+pub use timer_info::{
+    CancelOutcome, RunRecord, RunState, ScheduleInfo, Target, TimerInfo, TimerState,
+};
+pub use tonic::Code;
+pub use topology::{GroupInfo, PoolInfo, SentryInfo, ServerInfo};
+pub use worker::{Failure, Run, Worker};
