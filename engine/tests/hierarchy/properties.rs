@@ -91,7 +91,7 @@ proptest! {
     }
 }
 
-/// Searches with the fault planted, always the same stories in the same order.
+/// What the search says with the fault planted; always the same stories in the same order.
 fn found(fault: Fault) -> Option<String> {
     let config = Config {
         cases: 3000,
@@ -132,12 +132,9 @@ const FAULTS: [Fault; 17] = [
 
 #[test]
 fn every_planted_fault_is_found() {
-    for fault in FAULTS {
-        let found = found(fault);
-        assert!(
-            found.is_some(),
-            "{fault:?} is planted, and nothing is found"
-        );
-        println!("{fault:?}: {}", found.unwrap_or_default());
-    }
+    let unseen: Vec<Fault> = FAULTS
+        .into_iter()
+        .filter(|fault| found(*fault).is_none())
+        .collect();
+    assert_eq!(unseen, [], "planted, and nothing is found");
 }

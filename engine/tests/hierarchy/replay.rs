@@ -1,4 +1,6 @@
 //! The `replay` example, through its own code: lines in, lines out.
+//!
+//! What the hierarchy itself does is tested elsewhere; here it is the contract with other programs.
 
 #[path = "../../examples/replay/lines.rs"]
 mod lines;

@@ -1,5 +1,6 @@
-//! Single rules of `docs/design/hierarchy.md` that no numbered scenario shows: building, eligibility,
-//! the pool's own timers, the order in which nodes are asked.
+//! Single rules of `docs/design/hierarchy.md` that no numbered scenario shows.
+//!
+//! Building and growth, eligibility, the pool's own timers, and the order in which nodes are asked.
 
 use super::tale::{DUE, Tale, node, number, rack, sentry};
 use dormouse_engine::hierarchy::{Cover, Refused, WhyNot};
