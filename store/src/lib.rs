@@ -3,7 +3,7 @@
 //! [`Journal`] is the seam; [`Disk`] keeps it in sled and snapshot files, [`Memory`] for simulators and
 //! tests. [`Writer`] is the thread that owns a journal and the handle by which tasks submit groups.
 //! What the keys and values mean is left to the callers; why it is built so is told in
-//! `docs/design/journal.md`.
+//! `docs/design/journal.md`. An example is at [`Writer`].
 
 mod entry;
 mod error;

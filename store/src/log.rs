@@ -45,6 +45,9 @@ impl Log {
     /// Opens the log in `dir`, after removing or setting aside what a power cut makes sled stumble on.
     pub(crate) fn open(dir: &Path, aside: &Path) -> Result<Self, Error> {
         clear_leftovers(dir, aside)?;
+        // Before sled opens, because it then publishes a snapshot of its own over what a killed process
+        // had only written; and after, because what is found counts as durable from here on.
+        make_private_and_durable(dir).map_err(Error::unusable("sync", dir))?;
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(CACHE_BYTES)

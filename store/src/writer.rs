@@ -84,6 +84,17 @@ impl Shared {
 
 /// A handle of the writer thread. Clones are handles of the same one; when the last is dropped, what was
 /// submitted is still written, then the thread ends and the journal is closed.
+///
+/// ```
+/// use dormouse_store::{Entry, Memory, Writer};
+///
+/// let (writer, loaded) = Writer::start(Memory::new())?;
+/// assert_eq!(loaded.position, 0);
+/// let ticket = writer.submit(vec![Entry::put(*b"timer/1", *b"at noon"), Entry::delete(*b"timer/0")]);
+/// // Go on gathering; answer nobody before the ticket is answered. It is a future, too.
+/// assert_eq!(ticket.wait()?, 1);
+/// # Ok::<(), dormouse_store::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Writer {
     owner: Arc<Owner>,

@@ -1,4 +1,5 @@
 //! Whose directory it is: what is refused at the door, and what is made behind it.
+#![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use dormouse_store::{Config, Disk, Entry, Error, Journal, Kind};
 use std::fs;

@@ -1,7 +1,8 @@
 //! The one suite that every journal passes: `Disk` and `Memory` run the same claims.
 //!
 //! `subject` knows how to make, restart and damage each of them; `claims` knows only the seam;
-//! `histories` drives random ones against a map. What only the disk can suffer is in `tests/damage.rs`.
+//! `histories` drives random ones against a map. What only the disk can suffer is in `tests/damage`.
+#![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 mod claims;
 mod histories;
