@@ -22,6 +22,7 @@ pub(crate) use claims::Ready;
 pub use judge::Tail;
 pub use ownership::Greeting;
 pub use request::Routed;
+pub(crate) use request::{cancelled, new_time, not_found, refuse_schedule, repeated};
 
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session, TimerName, Token, Uid};
 use crate::message::LedgerId;

@@ -4,6 +4,7 @@
 //! [`Decision`](decision::Decision): records to make durable, then effects to perform. It never reads
 //! a clock, never waits, never draws a random number and never does I/O; the shells do that.
 
+pub mod base;
 pub mod decision;
 pub mod group;
 mod hash;

@@ -24,7 +24,8 @@ mod tenure;
 mod view;
 mod watch;
 
-pub use input::{Config, Deadlines, Effect, Input, Link, Note};
+pub use crate::time::Deadlines;
+pub use input::{Config, Effect, Input, Link, Note};
 pub use session::margin;
 pub use view::{NodeState, NodeView, View};
 

@@ -101,3 +101,12 @@ pub struct Now {
     /// Decides whether a lease or a wait is over.
     pub boot: BootTime,
 }
+
+/// When a machine wants to be called with a tick, if nothing else happens before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deadlines {
+    /// When the UTC clock shows this.
+    pub wall: Option<WallTime>,
+    /// When CLOCK_BOOTTIME shows this.
+    pub boot: Option<BootTime>,
+}

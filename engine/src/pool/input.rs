@@ -3,7 +3,7 @@
 use crate::id::{NodeId, PoolId};
 use crate::message::{CoordinatorMessage, LedgerId, NodeMessage};
 use crate::op::{Answer, Op};
-use crate::time::{BootTime, Millis, WallTime};
+use crate::time::Millis;
 
 /// One connection of a node; a later connection has a larger number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,13 +95,4 @@ pub enum Note {
     StaleOutcome(NodeId),
     /// A pass over the due timers made no progress: a fault of the engine, not of its users.
     NoProgress,
-}
-
-/// When a machine wants to be called with a tick, if nothing else happens before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Deadlines {
-    /// When the UTC clock that decides shows this.
-    pub wall: Option<WallTime>,
-    /// When CLOCK_BOOTTIME shows this.
-    pub boot: Option<BootTime>,
 }

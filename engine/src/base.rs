@@ -1,0 +1,204 @@
+//! A node's own timers: what is due, what has to be shipped, and whether the node may fire at all.
+//!
+//! ```text
+//!  applications -- op -->  ops  --> timers, queues --> records
+//!  workers -- settled -->  runs --> launch
+//!  coordinator ---------> link, resume, sleep
+//!                              lane --> one report at a time
+//! ```
+//!
+//! Who may fire what:
+//!
+//! | timer | fires |
+//! | --- | --- |
+//! | pinned | always; after the changes that wait for it, if the coordinator can be reached |
+//! | movable, never shipped | unless the node has asked to sleep |
+//! | movable, shipped | while the node owns its timers, and has run all the time |
+
+mod clock;
+mod input;
+mod lane;
+mod link;
+mod ops;
+mod recover;
+mod resume;
+mod runs;
+mod sleep;
+mod timers;
+mod tokens;
+mod view;
+
+pub use input::{Config, Effect, Input};
+pub use view::{State, View};
+
+use crate::decision::Decision;
+use crate::id::{Epoch, NodeId, TimerName, Token, Uid};
+use crate::message::{CoordinatorMessage, LedgerId};
+use crate::record::Key;
+use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
+use crate::timer::{HandlerName, Timer};
+use clock::Clock;
+use lane::Lane;
+use link::Link;
+use ops::Desk;
+use runs::Runs;
+use serde::{Deserialize, Serialize};
+use sleep::Rest;
+use std::collections::{BTreeMap, BTreeSet};
+use tokens::Tokens;
+
+/// The machine of one node.
+#[derive(Debug)]
+pub struct Base {
+    config: Config,
+    meta: Meta,
+    timers: BTreeMap<Uid, Entry>,
+    names: BTreeMap<TimerName, Uid>,
+    queues: Queues,
+    gone: BTreeSet<Uid>,
+    stance: Stance,
+    clock: Clock,
+    link: Link,
+    lane: Lane,
+    desk: Desk,
+    runs: Runs,
+    rest: Rest,
+    tokens: Tokens,
+    last_turn: Option<BootTime>,
+    dirty: BTreeSet<Key>,
+    effects: Vec<Effect>,
+}
+
+/// The base's durable facts about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Meta {
+    /// The ledger that the numbers below refer to.
+    ledger: LedgerId,
+    /// The last epoch that the node knows.
+    epoch: Epoch,
+    /// Up to where it knows the ledger.
+    known: LogIndex,
+    /// It has asked to sleep or to leave: its movable timers may be the group's.
+    handed_over: bool,
+    /// Every token it ever gave to a run is below this.
+    token_ceiling: u64,
+}
+
+/// A timer and what the base alone knows of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    timer: Timer,
+    /// The revision that the coordinator has; zero if it has none.
+    shipped: u64,
+    /// A run of it is in flight elsewhere, or the node has handed it over for one run.
+    #[serde(default)]
+    held: bool,
+    /// The run in flight here.
+    #[serde(skip)]
+    run: Option<Token>,
+    /// It is due and waits for a free worker here, since then.
+    #[serde(skip)]
+    starved: Option<BootTime>,
+}
+
+/// What waits for its time, and what has ended.
+#[derive(Debug, Default)]
+struct Queues {
+    pinned: BTreeSet<(WallTime, Uid)>,
+    movable: BTreeSet<(WallTime, Uid)>,
+    /// Due timers that wait for a free worker here.
+    starved: BTreeMap<HandlerName, BTreeSet<(WallTime, Uid)>>,
+    ended: BTreeSet<(WallTime, Uid)>,
+    /// Replicated timers whose newest revision the coordinator does not have.
+    unshipped: BTreeSet<Uid>,
+}
+
+/// Whether the node owns its movable timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stance {
+    /// It has not been given them, or has lost them.
+    Apart,
+    /// It owns them.
+    Active,
+    /// It has asked to sleep and does not know yet whether it may.
+    Parking,
+    /// The group has them.
+    Parked,
+    /// It has said goodbye.
+    Leaving,
+}
+
+impl Base {
+    /// Decides one turn.
+    pub fn handle(&mut self, now: Now, inputs: Vec<Input>) -> Decision<Effect> {
+        self.notice_gap(now);
+        for input in inputs {
+            self.decide(now, input);
+        }
+        self.prune(now);
+        self.keep_link(now);
+        self.keep_rest(now);
+        self.fire(now);
+        self.expire_asks(now);
+        self.ship(now);
+        self.last_turn = Some(now.boot);
+        Decision {
+            records: self.take_records(),
+            effects: std::mem::take(&mut self.effects),
+        }
+    }
+
+    fn decide(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Connected => self.connected(now),
+            Input::Disconnected => self.disconnected(),
+            Input::Heard(message) => self.hear(now, message),
+            Input::Asked { ask, op } => self.ask(now, ops::Origin::Ask(ask), op),
+            Input::Workers { places } => self.set_places(places),
+            Input::Settled {
+                uid,
+                token,
+                outcome,
+            } => self.settled(now, uid, token, outcome),
+            Input::NotLaunched { uid, token } => self.not_launched(now, uid, token),
+            Input::Tick => {}
+            Input::Stop => self.stop(now),
+        }
+    }
+
+    fn hear(&mut self, now: Now, message: CoordinatorMessage) {
+        match message {
+            CoordinatorMessage::Welcome(welcome) => self.welcomed(now, &welcome),
+            CoordinatorMessage::Rejected { why } => self.rejected(now, why),
+            CoordinatorMessage::Answer(answer) => self.answered(now, answer),
+            CoordinatorMessage::Pulse {
+                session,
+                sent,
+                clock,
+            } => {
+                self.pulse(now, session, (sent, clock));
+            }
+            CoordinatorMessage::Order { session, order } => self.ordered(now, session, order),
+            CoordinatorMessage::Forwarded { id, answer } => self.forwarded(id, answer),
+            CoordinatorMessage::Fenced { session, replaced } => self.fenced(now, session, replaced),
+        }
+    }
+
+    /// A process that did not run for longer than its lease may have been replaced meanwhile: it fires
+    /// nothing shipped before it has resumed.
+    fn notice_gap(&mut self, now: Now) {
+        let Some(last) = self.last_turn else { return };
+        let owning = matches!(self.stance, Stance::Active | Stance::Parking);
+        if owning && now.boot.since(last) > self.link.lease() {
+            self.stance = Stance::Apart;
+            self.reconnect();
+        }
+    }
+
+    fn node(&self) -> &NodeId {
+        &self.config.node
+    }
+}
+
+/// After how long a change that nobody waits for is shipped at the latest: outcomes of the node's own runs.
+const SHIP_OUTCOMES_AFTER: Millis = Millis(50);

@@ -1,0 +1,213 @@
+//! The lane: one report at a time, repeated until it is answered; everything that must arrive is in it.
+
+use super::{Base, Effect, Stance};
+use crate::id::Uid;
+use crate::message::{Act, Items, NodeMessage, Reply, Report, ReportAnswer};
+use crate::op::Refusal;
+use crate::record::Key;
+use crate::time::{BootTime, LogIndex, Millis, Now};
+use crate::timer::Timer;
+use std::collections::BTreeSet;
+
+/// A report that is not answered for this long is said again.
+const REPEAT_AFTER: Millis = Millis(1_000);
+/// A report carries at most about this many bytes of timers; the rest goes in the next one.
+pub(super) const REPORT_BYTES_MAX: usize = 1 << 20;
+/// What a timer takes in a report beside its payload, roughly.
+pub(super) const TIMER_BYTES: usize = 512;
+
+/// The one outstanding report, and what waits for the next.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    seq: u64,
+    sent: Option<Sent>,
+    /// What is to be told beside timers.
+    pub(super) items: Items,
+    /// When the next report has to go out.
+    ship_at: Option<BootTime>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    report: Report,
+    at: BootTime,
+}
+
+impl Lane {
+    /// The next report has to go out by then.
+    pub(super) fn ship_by(&mut self, at: BootTime) {
+        self.ship_at = Some(self.ship_at.map_or(at, |before| before.min(at)));
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.sent.is_none()
+    }
+
+    /// When the lane has something to do by itself.
+    pub(super) fn next_deadline(&self) -> Option<BootTime> {
+        match &self.sent {
+            Some(sent) => Some(sent.at + REPEAT_AFTER),
+            None => self.ship_at,
+        }
+    }
+
+    /// A new session numbers from 1; what was not answered is told again.
+    pub(super) fn restart(&mut self) {
+        self.seq = 0;
+        if let Some(sent) = self.sent.take() {
+            let newer = std::mem::replace(&mut self.items, sent.report.items);
+            self.items.changed.clear();
+            self.items.gone.clear();
+            merge(&mut self.items, newer);
+        }
+    }
+}
+
+/// Puts what is told now behind what was told before and may not have been heard.
+fn merge(items: &mut Items, newer: Items) {
+    items.handed.extend(newer.handed);
+    items.outcomes.extend(newer.outcomes);
+    items.accepted.extend(newer.accepted);
+    items.declined.extend(newer.declined);
+    items.taken.extend(newer.taken);
+    items.answers.extend(newer.answers);
+    items.armed = newer.armed.or(items.armed);
+    items.capacity = newer.capacity.or_else(|| items.capacity.take());
+    items.eligible = newer.eligible.or(items.eligible);
+    items.resumed = newer.resumed.or(items.resumed);
+}
+
+impl Base {
+    /// Sends the next report if it is time, or the outstanding one again.
+    pub(super) fn ship(&mut self, now: Now) {
+        if !self.link.is_open() {
+            return;
+        }
+        if let Some(sent) = &mut self.lane.sent {
+            if sent.at + REPEAT_AFTER <= now.boot {
+                sent.at = now.boot;
+                self.effects
+                    .push(Effect::Send(NodeMessage::Report(sent.report.clone())));
+            }
+            return;
+        }
+        let speaks = matches!(self.stance, Stance::Active | Stance::Parked);
+        let urgent = !self.lane.items.is_empty() && self.lane.items.resumed.is_none();
+        let wanted = urgent || self.lane.ship_at.is_some_and(|at| at <= now.boot);
+        if speaks && wanted {
+            self.report(now, Act::Stay, |_| false);
+        }
+    }
+
+    /// Sends a report. It carries everything that the coordinator has not heard, and `also` these timers.
+    pub(super) fn report(&mut self, now: Now, act: Act, also: impl Fn(&super::Entry) -> bool) {
+        let mut items = std::mem::take(&mut self.lane.items);
+        items.changed = self.timers_to_ship(also);
+        items.gone = self.gone.iter().copied().collect();
+        self.lane.ship_at = None;
+        self.lane.seq += 1;
+        let report = Report {
+            session: self.link.session(),
+            seq: self.lane.seq,
+            epoch: self.meta.epoch,
+            act,
+            items,
+        };
+        self.effects
+            .push(Effect::Send(NodeMessage::Report(report.clone())));
+        self.lane.sent = Some(Sent {
+            report,
+            at: now.boot,
+        });
+    }
+
+    /// Timers that the coordinator does not have, at most a report full; what is left goes in the next.
+    fn timers_to_ship(&mut self, also: impl Fn(&super::Entry) -> bool) -> Vec<Timer> {
+        let handed: BTreeSet<Uid> = self.lane.items.handed.iter().copied().collect();
+        let unshipped = self
+            .queues
+            .unshipped
+            .iter()
+            .filter_map(|uid| self.timers.get(uid));
+        let others = self.timers.values().filter(|entry| {
+            let uid = entry.timer.uid;
+            !self.queues.unshipped.contains(&uid) && (also(entry) || handed.contains(&uid))
+        });
+        let proposed = self.desk.proposed();
+        let mut bytes = 0;
+        proposed
+            .chain(unshipped.chain(others).map(|entry| &entry.timer))
+            .take_while(|timer| {
+                let fits = bytes < REPORT_BYTES_MAX;
+                bytes += TIMER_BYTES + timer.spec.payload.0.len();
+                fits
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// The answer to the outstanding report; any other answer is dropped.
+    pub(super) fn answered(&mut self, now: Now, answer: ReportAnswer) {
+        let awaited = self.lane.sent.as_ref().is_some_and(|sent| {
+            sent.report.seq == answer.seq && sent.report.session == answer.session
+        });
+        if !awaited {
+            return;
+        }
+        let Some(sent) = self.lane.sent.take() else {
+            return;
+        };
+        let applied = !matches!(answer.reply, Reply::NotOwner);
+        if applied {
+            self.note_shipped(&sent.report, &answer.refused);
+        } else {
+            self.lane.items.handed.extend(&sent.report.items.handed);
+        }
+        self.take_reply(now, answer);
+        if !self.queues.unshipped.is_empty() || !self.gone.is_empty() {
+            self.lane.ship_by(now.boot + self.config.replicate_after);
+        }
+        if self.desk.proposed().next().is_some() || self.desk.awaits_ship() {
+            self.lane.ship_by(now.boot);
+        }
+    }
+
+    /// What the report carried is now known to the coordinator.
+    fn note_shipped(&mut self, report: &Report, refused: &[(Uid, Refusal)]) {
+        for timer in &report.items.changed {
+            let refusal = refused
+                .iter()
+                .find(|(uid, _)| *uid == timer.uid)
+                .map(|(_, why)| why);
+            self.proposal_answered(timer, refusal);
+            let revision = timer.revision;
+            self.adjust(timer.uid, |entry| {
+                entry.shipped = entry.shipped.max(revision)
+            });
+            self.change_answered(timer.uid, revision);
+        }
+        for uid in &report.items.gone {
+            if self.gone.remove(uid) {
+                self.dirty.insert(Key::Gone(*uid));
+            }
+            self.change_answered(*uid, u64::MAX);
+        }
+    }
+
+    fn take_reply(&mut self, now: Now, answer: ReportAnswer) {
+        let known = answer.known;
+        match answer.reply {
+            Reply::Noted => self.note_known(known),
+            Reply::NotOwner => self.lost_ownership(),
+            Reply::Resumed(resumed) => self.resumed(now, known, resumed),
+            Reply::Parked { epoch, cover } => self.parked(now, (epoch, known), &cover),
+            Reply::NotCovered { why, retry_after } => self.not_covered(now, why, retry_after),
+            Reply::Gone => self.left(),
+        }
+    }
+
+    fn note_known(&mut self, known: LogIndex) {
+        // Not worth a record of its own: a base that knows less is told more.
+        self.meta.known = self.meta.known.max(known);
+    }
+}

@@ -1,0 +1,244 @@
+//! The session with the coordinator: hello, heartbeats, the lease, and being fenced.
+
+use super::{Base, Effect, Stance};
+use crate::hierarchy::Cover;
+use crate::id::Session;
+use crate::message::{Heartbeat, Hello, NodeMessage, Welcome};
+use crate::pool::margin;
+use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
+
+/// Being replaced this often within [`CLASH_WINDOW`] means that two nodes have one name.
+const CLASHES_MAX: usize = 3;
+/// See [`CLASHES_MAX`].
+const CLASH_WINDOW: Millis = Millis(60_000);
+/// The lease before the first welcome: only a bound for how late a run may be launched.
+const LEASE_UNKNOWN: Millis = Millis(10_000);
+/// A hello that is not answered for this long is said again.
+const HELLO_AGAIN: Millis = Millis(2_000);
+
+/// What the base knows of its link.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    phase: Phase,
+    lease: Option<Millis>,
+    lease_until: BootTime,
+    heartbeat_at: BootTime,
+    clashes: Vec<BootTime>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Down,
+    Greeting(BootTime),
+    Open(Session),
+}
+
+impl Link {
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.phase == Phase::Down
+    }
+
+    pub(super) fn session(&self) -> Session {
+        match self.phase {
+            Phase::Open(session) => session,
+            Phase::Down | Phase::Greeting(_) => Session(0),
+        }
+    }
+
+    pub(super) fn lease(&self) -> Millis {
+        self.lease.unwrap_or(LEASE_UNKNOWN)
+    }
+
+    pub(super) fn lease_until(&self) -> BootTime {
+        self.lease_until
+    }
+
+    pub(super) fn has_lease(&self, now: Now) -> bool {
+        self.is_open() && now.boot < self.lease_until
+    }
+
+    /// The holder counts from when it sent the renewal, and stops the margin early.
+    fn renew(&mut self, sent: BootTime) {
+        let held = Millis(self.lease().0.saturating_sub(margin(self.lease()).0));
+        self.lease_until = self.lease_until.max(sent + held);
+    }
+
+    fn beat_every(&self) -> Millis {
+        Millis(self.lease().0 / 3)
+    }
+}
+
+impl Base {
+    pub(super) fn connected(&mut self, now: Now) {
+        self.link.phase = Phase::Greeting(now.boot);
+        self.lane.restart();
+        self.hello(now);
+    }
+
+    fn hello(&mut self, now: Now) {
+        let config = &self.config;
+        self.effects.push(Effect::Send(NodeMessage::Hello(Hello {
+            node: config.node.clone(),
+            pool: config.pool.clone(),
+            rack: config.rack.clone(),
+            incarnation: config.incarnation,
+            epoch: self.meta.epoch,
+            known: self.meta.known,
+            ledger: self.meta.ledger,
+            wall: now.wall,
+        })));
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.link.phase = Phase::Down;
+        self.lane.restart();
+        self.refuse_forwards();
+    }
+
+    pub(super) fn reconnect(&mut self) {
+        if !self.link.is_down() {
+            self.disconnected();
+            self.effects.push(Effect::Reconnect);
+        }
+    }
+
+    pub(super) fn welcomed(&mut self, now: Now, welcome: &Welcome) {
+        let Phase::Greeting(sent) = self.link.phase else {
+            return;
+        };
+        self.link.phase = Phase::Open(welcome.session);
+        self.link.lease = Some(welcome.lease);
+        self.link.renew(sent);
+        self.clock.measure(now, sent, welcome.clock);
+        if self.meta.ledger != welcome.ledger {
+            self.meet_ledger(welcome.ledger);
+        }
+        self.lane.items.capacity = Some(self.runs.places().clone());
+        self.lane.items.eligible = self.rest.says_unwilling();
+        self.beat(now);
+        self.judge_welcome(now, welcome);
+    }
+
+    /// Another ledger knows nothing of this node: everything is told it anew.
+    fn meet_ledger(&mut self, ledger: crate::message::LedgerId) {
+        let before = self.meta.ledger;
+        self.change_meta(|meta| {
+            meta.ledger = ledger;
+            meta.known = LogIndex(0);
+        });
+        if before == 0 {
+            return;
+        }
+        let uids: Vec<_> = self.timers.keys().copied().collect();
+        for uid in uids {
+            self.change(uid, |entry| {
+                entry.shipped = 0;
+                entry.held = false;
+            });
+        }
+        self.change_meta(|meta| meta.handed_over = false);
+        if self.stance == Stance::Parked {
+            self.stance = Stance::Apart;
+        }
+    }
+
+    fn judge_welcome(&mut self, now: Now, welcome: &Welcome) {
+        let same_epoch = welcome.epoch == self.meta.epoch;
+        match self.stance {
+            Stance::Active if welcome.owns && same_epoch => {}
+            Stance::Parking if welcome.owns && same_epoch => self.unpark(now),
+            Stance::Parked if !welcome.owns && same_epoch => self.rearm_alarm(),
+            Stance::Leaving => self.say_goodbye(now),
+            _ => {
+                self.lost_ownership();
+                self.say_active(now);
+            }
+        }
+    }
+
+    /// A parked node whose coordinator was away is armed still, and says so again.
+    fn rearm_alarm(&mut self) {
+        if let Some(Cover::Sentry { at }) = self.rest.cover() {
+            self.lane.items.armed = Some(*at);
+        }
+    }
+
+    pub(super) fn rejected(&mut self, now: Now, why: String) {
+        self.rest.note_rejected(why);
+        self.link.phase = Phase::Greeting(now.boot);
+    }
+
+    pub(super) fn pulse(
+        &mut self,
+        now: Now,
+        session: Session,
+        (sent, clock): (BootTime, WallTime),
+    ) {
+        if self.link.phase == Phase::Open(session) && sent <= now.boot {
+            self.link.renew(sent);
+            self.clock.measure(now, sent, clock);
+        }
+    }
+
+    /// Heartbeats while there is a lease to keep; a parked node has none and is silent.
+    pub(super) fn keep_link(&mut self, now: Now) {
+        match self.link.phase {
+            Phase::Greeting(since) if since + HELLO_AGAIN <= now.boot => {
+                self.link.phase = Phase::Greeting(now.boot);
+                self.hello(now);
+            }
+            Phase::Open(_) if self.beats() && self.link.heartbeat_at <= now.boot => self.beat(now),
+            _ => {}
+        }
+    }
+
+    fn beats(&self) -> bool {
+        self.stance != Stance::Parked
+    }
+
+    fn beat(&mut self, now: Now) {
+        self.link.heartbeat_at = now.boot + self.link.beat_every();
+        let heartbeat = Heartbeat {
+            session: self.link.session(),
+            sent: now.boot,
+            wall: now.wall,
+        };
+        self.effects
+            .push(Effect::Send(NodeMessage::Heartbeat(heartbeat)));
+    }
+
+    /// When the link has something to do; a node that owns timers looks at the clock in any case, so that
+    /// it notices when it did not run.
+    pub(super) fn link_deadline(&self, last: Option<BootTime>) -> Option<BootTime> {
+        let watch = last.filter(|_| self.stance == Stance::Active);
+        let watch = watch.map(|last| last + self.link.beat_every());
+        let link = match self.link.phase {
+            Phase::Greeting(since) => Some(since + HELLO_AGAIN),
+            Phase::Open(_) if self.beats() => Some(self.link.heartbeat_at),
+            Phase::Open(_) | Phase::Down => None,
+        };
+        watch.into_iter().chain(link).min()
+    }
+
+    pub(super) fn fenced(&mut self, now: Now, session: Session, replaced: bool) {
+        if self.link.phase != Phase::Open(session) {
+            return;
+        }
+        self.lost_ownership();
+        if replaced && self.is_clash(now) {
+            return self.effects.push(Effect::Clashed);
+        }
+        self.reconnect();
+    }
+
+    fn is_clash(&mut self, now: Now) -> bool {
+        self.link.clashes.retain(|at| *at + CLASH_WINDOW > now.boot);
+        self.link.clashes.push(now.boot);
+        self.link.clashes.len() >= CLASHES_MAX
+    }
+}

@@ -1,0 +1,71 @@
+//! A base from its records, as they stand in the node's journal.
+
+use super::clock::Clock;
+use super::lane::Lane;
+use super::link::Link;
+use super::ops::Desk;
+use super::runs::Runs;
+use super::sleep::Rest;
+use super::tokens::Tokens;
+use super::{Base, Config, Effect, Entry, Meta, Queues, Stance};
+use crate::decision::Decision;
+use crate::record::{Key, Unreadable, decode};
+use crate::time::Now;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Base {
+    /// The base that the records describe; a new one if there are none.
+    ///
+    /// It owns nothing that the coordinator knows before it has resumed.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if a record does not decode: the start must stop.
+    pub fn recover(
+        config: Config,
+        state: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        now: Now,
+    ) -> Result<(Self, Decision<Effect>), Unreadable> {
+        let mut base = Self::empty(config);
+        for (key, value) in state {
+            base.restore(&key, &value)?;
+        }
+        base.dirty.clear();
+        base.tokens = Tokens::recover(base.meta.token_ceiling);
+        let decision = base.handle(now, Vec::new());
+        Ok((base, decision))
+    }
+
+    fn empty(config: Config) -> Self {
+        Self {
+            config,
+            meta: Meta::default(),
+            timers: BTreeMap::new(),
+            names: BTreeMap::new(),
+            queues: Queues::default(),
+            gone: BTreeSet::new(),
+            stance: Stance::Apart,
+            clock: Clock::default(),
+            link: Link::default(),
+            lane: Lane::default(),
+            desk: Desk::default(),
+            runs: Runs::default(),
+            rest: Rest::default(),
+            tokens: Tokens::default(),
+            last_turn: None,
+            dirty: BTreeSet::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        match Key::decode(key)? {
+            Key::Meta => self.meta = decode::<Meta>(key, value)?,
+            Key::Timer(_) => self.insert(decode::<Entry>(key, value)?),
+            Key::Gone(uid) => drop(self.gone.insert(uid)),
+            other @ (Key::Node(_) | Key::Pending(_)) => {
+                return Err(Unreadable::Key(format!("{other:?}")));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,368 @@
+//! Runs: the node's own and those it pulled, from launch to outcome.
+
+use super::{Base, Effect, SHIP_OUTCOMES_AFTER, Stance};
+use crate::id::{Token, Uid};
+use crate::message::Capacity;
+use crate::time::{BootTime, Millis, Now};
+use crate::timer::{HandlerName, Outcome, Placement, Run};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long a due timer waits for a free worker of its own node before another node may run it.
+const STARVE_MAX: Millis = Millis(1_000);
+/// How many tokens of pulled runs are remembered, so that an order that is heard twice is done once.
+const REMEMBERED_MAX: usize = 16_384;
+
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    places: Capacity,
+    used: BTreeMap<HandlerName, u32>,
+    flight: BTreeMap<Token, Flight>,
+    heard: BTreeSet<Token>,
+}
+
+/// A run that was launched here.
+#[derive(Debug, Clone)]
+pub(super) struct Flight {
+    pub(super) run: Run,
+    pub(super) started: crate::time::WallTime,
+    /// The timer is the node's own, and was when the run started.
+    pub(super) own: bool,
+}
+
+impl Runs {
+    pub(super) fn places(&self) -> &Capacity {
+        &self.places
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.flight.len()
+    }
+
+    /// The node's own timers with a run in flight.
+    pub(super) fn own_uids(&self) -> impl Iterator<Item = Uid> {
+        self.flight
+            .values()
+            .filter(|flight| flight.own)
+            .map(|flight| flight.run.uid)
+    }
+
+    pub(super) fn tokens(&self) -> Vec<Token> {
+        self.flight.keys().copied().collect()
+    }
+
+    fn is_free(&self, handler: &HandlerName) -> bool {
+        let used = self.used.get(handler).copied().unwrap_or(0);
+        self.places
+            .get(handler)
+            .is_some_and(|places| used < *places)
+    }
+
+    fn begin(&mut self, flight: Flight) {
+        *self.used.entry(flight.run.handler.clone()).or_default() += 1;
+        self.flight.insert(flight.run.token, flight);
+    }
+
+    fn end(&mut self, token: Token) -> Option<Flight> {
+        let flight = self.flight.remove(&token)?;
+        if let Some(used) = self.used.get_mut(&flight.run.handler) {
+            *used = used.saturating_sub(1);
+        }
+        Some(flight)
+    }
+
+    fn remember(&mut self, token: Token) -> bool {
+        let news = self.heard.insert(token);
+        if self.heard.len() > REMEMBERED_MAX {
+            self.heard.pop_first();
+        }
+        news
+    }
+}
+
+impl Base {
+    pub(super) fn set_places(&mut self, places: Capacity) {
+        if self.runs.places != places {
+            self.lane.items.capacity = Some(places.clone());
+            self.runs.places = places;
+        }
+    }
+
+    /// Launches everything that is due, that the node may fire, and that a worker is free for.
+    pub(super) fn fire(&mut self, now: Now) {
+        self.fire_starved(now);
+        if self.may_fire_pinned(now) {
+            self.fire_queue(now, |base| base.queues.pinned.first().copied());
+        }
+        if self.stance != Stance::Parking && self.stance != Stance::Leaving {
+            self.fire_movable(now);
+        }
+    }
+
+    fn fire_movable(&mut self, now: Now) {
+        if self.stance == Stance::Active {
+            return self.fire_queue(now, |base| base.queues.movable.first().copied());
+        }
+        let clock = self.clock.read(now);
+        let due = self
+            .queues
+            .movable
+            .iter()
+            .take_while(|(due, _)| *due <= clock);
+        let alone: Vec<Uid> = due
+            .map(|(_, uid)| *uid)
+            .filter(|uid| self.timers.get(uid).is_some_and(|entry| self.owns(entry)))
+            .collect();
+        for uid in alone {
+            self.try_launch(now, uid);
+        }
+    }
+
+    fn fire_queue(
+        &mut self,
+        now: Now,
+        first: impl Fn(&Self) -> Option<(crate::time::WallTime, Uid)>,
+    ) {
+        let clock = self.clock.read(now);
+        while let Some((due, uid)) = first(self) {
+            if due > clock {
+                return;
+            }
+            self.try_launch(now, uid);
+        }
+    }
+
+    /// Launches a due timer, or lets it wait for a worker; either way it leaves its queue.
+    fn try_launch(&mut self, now: Now, uid: Uid) {
+        let clock = self.clock.read(now);
+        let folded = self.change_if_folded(uid, clock);
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        if folded && entry.timer.due().is_none_or(|due| due > clock) {
+            return;
+        }
+        if self.runs.is_free(&entry.timer.spec.handler) {
+            self.launch_own(now, uid);
+        } else {
+            self.adjust(uid, |entry| entry.starved = Some(now.boot));
+        }
+    }
+
+    fn change_if_folded(&mut self, uid: Uid, clock: crate::time::WallTime) -> bool {
+        let Some(entry) = self.timers.get(&uid) else {
+            return false;
+        };
+        let mut timer = entry.timer.clone();
+        timer.fold_missed(clock);
+        let folded = timer != entry.timer;
+        if folded {
+            self.change(uid, |entry| entry.timer = timer);
+        }
+        folded
+    }
+
+    fn launch_own(&mut self, now: Now, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        let token = self.tokens.next(entry.timer.token);
+        let clock = self.clock.read(now);
+        let mut started = entry.timer.clone();
+        let Some(run) = started.start(&self.config.node, token, clock) else {
+            return;
+        };
+        self.adjust(uid, |entry| {
+            entry.run = Some(token);
+            entry.starved = None;
+        });
+        self.runs.begin(Flight {
+            run: run.clone(),
+            started: clock,
+            own: true,
+        });
+        let until = now.boot + self.link.lease();
+        self.effects.push(Effect::Launch {
+            run,
+            until,
+            from: now.boot,
+        });
+    }
+
+    /// Timers that wait for a worker: launched when one is free, handed to the group when it takes too long.
+    fn fire_starved(&mut self, now: Now) {
+        let handlers: Vec<HandlerName> = self.queues.starved.keys().cloned().collect();
+        for handler in handlers {
+            while self.runs.is_free(&handler)
+                && let Some(uid) =
+                    self.first_starved(&handler, |base, entry| base.may_launch(entry))
+            {
+                self.adjust(uid, |entry| entry.starved = None);
+                self.try_launch(now, uid);
+            }
+            while let Some(uid) =
+                self.first_starved(&handler, |base, entry| base.should_hand(now, entry))
+            {
+                self.hand(now, uid);
+            }
+        }
+    }
+
+    /// The longest due timer that waits for a worker of this handler, if `fits`.
+    fn first_starved(
+        &self,
+        handler: &HandlerName,
+        fits: impl Fn(&Self, &super::Entry) -> bool,
+    ) -> Option<Uid> {
+        let waiting = self.queues.starved.get(handler)?;
+        let mut movable = waiting
+            .iter()
+            .filter_map(|(_, uid)| Some((*uid, self.timers.get(uid)?)));
+        let (uid, entry) = movable.next()?;
+        fits(self, entry).then_some(uid)
+    }
+
+    fn may_launch(&self, entry: &super::Entry) -> bool {
+        match entry.timer.spec.placement {
+            Placement::Pinned(_) => !matches!(self.stance, Stance::Apart | Stance::Parked),
+            Placement::Movable => {
+                self.owns(entry) && !matches!(self.stance, Stance::Parking | Stance::Leaving)
+            }
+        }
+    }
+
+    fn should_hand(&self, now: Now, entry: &super::Entry) -> bool {
+        let nobody = !self.runs.places.contains_key(&entry.timer.spec.handler);
+        let long = entry
+            .starved
+            .is_some_and(|since| since + STARVE_MAX <= now.boot);
+        let can = self.stance == Stance::Active && self.link.is_open() && entry.timer.is_movable();
+        can && !entry.held && (nobody || long)
+    }
+
+    fn hand(&mut self, now: Now, uid: Uid) {
+        self.change(uid, |entry| {
+            entry.held = true;
+            entry.starved = None;
+        });
+        self.lane.items.handed.push(uid);
+        self.lane.ship_by(now.boot);
+    }
+
+    pub(super) fn starved_until(&self) -> Option<BootTime> {
+        let firsts = self
+            .queues
+            .starved
+            .values()
+            .filter_map(|queue| queue.first());
+        let waiting = firsts.filter_map(|(_, uid)| self.timers.get(uid));
+        let movable = waiting.filter(|entry| entry.timer.is_movable());
+        let since = movable.filter_map(|entry| entry.starved).min()?;
+        (self.stance == Stance::Active && self.link.is_open()).then(|| since + STARVE_MAX)
+    }
+
+    /// Runs that were claimed for this node: taken, or declined at once.
+    pub(super) fn pull(&mut self, now: Now, runs: Vec<Run>) {
+        for run in runs {
+            if !self.runs.remember(run.token) {
+                if self.runs.flight.contains_key(&run.token) {
+                    self.lane.items.accepted.push(run.token);
+                }
+                continue;
+            }
+            let able = self.stance == Stance::Active && self.link.has_lease(now);
+            if able && self.runs.is_free(&run.handler) {
+                self.launch_pulled(now, run);
+            } else {
+                self.lane.items.declined.push(run.token);
+            }
+        }
+        self.lane.ship_by(now.boot);
+    }
+
+    fn launch_pulled(&mut self, now: Now, run: Run) {
+        let clock = self.clock.read(now);
+        let from = now.boot + run.due.since(clock);
+        let until = self.link.lease_until();
+        self.lane.items.accepted.push(run.token);
+        self.runs.begin(Flight {
+            run: run.clone(),
+            started: clock,
+            own: false,
+        });
+        self.rest.note_work(now);
+        self.effects.push(Effect::Launch { run, until, from });
+    }
+
+    pub(super) fn settled(&mut self, now: Now, uid: Uid, token: Token, outcome: Outcome) {
+        let Some(flight) = self.runs.end(token) else {
+            return;
+        };
+        self.rest.note_work(now);
+        let own = flight.own
+            && self
+                .timers
+                .get(&uid)
+                .is_some_and(|entry| entry.run == Some(token) && self.owns(entry));
+        if own {
+            self.settle_own(now, uid, &flight, &outcome);
+        } else {
+            self.adjust(uid, |entry| {
+                entry.run = entry.run.filter(|run| *run != token)
+            });
+            self.lane.items.outcomes.push((uid, token, outcome));
+            self.lane.ship_by(now.boot);
+        }
+    }
+
+    fn settle_own(&mut self, now: Now, uid: Uid, flight: &Flight, outcome: &Outcome) {
+        let clock = self.clock.read(now);
+        let node = self.config.node.clone();
+        self.change(uid, |entry| {
+            entry.run = None;
+            let timer = &mut entry.timer;
+            if timer.generation == flight.run.generation {
+                timer.start(&node, flight.run.token, flight.started);
+                let settled = timer.settle(flight.run.token, outcome, clock);
+                debug_assert!(
+                    settled.is_ok(),
+                    "the run was started with this token just now"
+                );
+            }
+        });
+        if self.queues.unshipped.contains(&uid) {
+            self.lane.ship_by(now.boot + SHIP_OUTCOMES_AFTER);
+        }
+    }
+
+    pub(super) fn not_launched(&mut self, now: Now, uid: Uid, token: Token) {
+        let Some(flight) = self.runs.end(token) else {
+            return;
+        };
+        if flight.own {
+            self.adjust(uid, |entry| {
+                entry.run = entry.run.filter(|run| *run != token)
+            });
+        } else {
+            self.lane.items.declined.push(token);
+            self.lane.ship_by(now.boot);
+            self.offer_places();
+        }
+    }
+
+    /// Says again what is free, so that what was declined is offered again.
+    fn offer_places(&mut self) {
+        self.lane.items.capacity = Some(self.runs.places.clone());
+    }
+
+    /// The right to every run in flight is over.
+    pub(super) fn abandon_runs(&mut self) -> Vec<Token> {
+        let tokens = self.runs.tokens();
+        for token in &tokens {
+            if let Some(flight) = self.runs.end(*token) {
+                self.adjust(flight.run.uid, |entry| entry.run = None);
+            }
+            self.effects.push(Effect::Abandon { token: *token });
+        }
+        tokens
+    }
+}

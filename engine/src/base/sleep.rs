@@ -1,0 +1,366 @@
+//! Going to sleep, being woken, and leaving.
+//!
+//! ```text
+//!            Idle                    Parked
+//! Active -----------> Parking -----------------> Parked --- alarm, pinned, Wake ---> Apart --> Active
+//!    ^                   |                          |
+//!    +--- NotCovered ----+                          +--- desired awake ---> Apart --> Active
+//! ```
+//! A node that is wanted asleep and was woken for a deadline goes back to sleep when the work is done.
+
+use super::ops::Origin;
+use super::{Base, Effect, Entry, Stance};
+use crate::hierarchy::Cover;
+use crate::id::Epoch;
+use crate::message::{Act, Uncovered};
+use crate::op::{Activity, Answer};
+use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
+use crate::timer::Placement;
+
+/// A node that was woken goes back to sleep this long after its last run.
+const LINGER: Millis = Millis(500);
+/// How long a node that is told to sleep waits for its runs in flight.
+const SLEEP_PATIENCE: Millis = Millis(5_000);
+/// How long a node that is told to end waits for them.
+const STOP_PATIENCE: Millis = Millis(3_000);
+/// When it ends whatever was answered.
+const STOP_AFTER: Millis = Millis(4_500);
+/// The shortest wait before a node that was not covered asks again.
+const RETRY_MIN: Millis = Millis(100);
+/// The wait after the ledger asked to be told everything again.
+const RETRY_RESYNC: Millis = Millis(1_000);
+
+/// What the node is wanted to do, and what keeps it from that.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    asleep: bool,
+    unwilling: bool,
+    alarm: Option<WallTime>,
+    cover: Option<Cover>,
+    uncovered: Option<Uncovered>,
+    rejected: Option<String>,
+    linger_until: BootTime,
+    retry_at: BootTime,
+    patience: Option<BootTime>,
+    stopping: Option<BootTime>,
+    waiting: Vec<(Origin, Activity)>,
+    pub(super) pinned_since: Option<BootTime>,
+}
+
+impl Rest {
+    pub(super) fn says_unwilling(&self) -> Option<bool> {
+        Some(!self.unwilling)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    pub(super) fn cover(&self) -> Option<&Cover> {
+        self.cover.as_ref()
+    }
+
+    pub(super) fn uncovered(&self) -> Option<Uncovered> {
+        self.uncovered
+    }
+
+    pub(super) fn rejected(&self) -> Option<&str> {
+        self.rejected.as_deref()
+    }
+
+    pub(super) fn note_rejected(&mut self, why: String) {
+        self.rejected = Some(why);
+    }
+
+    pub(super) fn note_work(&mut self, now: Now) {
+        self.linger_until = now.boot + LINGER;
+    }
+
+    pub(super) fn note_resumed(&mut self, now: Now) {
+        self.rejected = None;
+        self.uncovered = None;
+        self.note_work(now);
+    }
+
+    /// Somebody else watches.
+    pub(super) fn release(&mut self) {
+        self.alarm = None;
+        if matches!(self.cover, Some(Cover::Sentry { .. })) {
+            self.cover = Some(Cover::Covered { by: None });
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.alarm = None;
+        self.cover = None;
+    }
+
+    pub(super) fn drop_waiting(&mut self, origin: &Origin) {
+        self.waiting.retain(|(waiting, _)| waiting != origin);
+    }
+}
+
+impl Base {
+    /// Somebody wants the node to sleep, to be awake, or to serve only itself.
+    pub(super) fn set_activity(&mut self, now: Now, origin: Origin, activity: Activity) {
+        self.rest.asleep = activity == Activity::Idle;
+        let unwilling = activity == Activity::Drain;
+        if self.rest.unwilling != unwilling {
+            self.rest.unwilling = unwilling;
+            self.lane.items.eligible = Some(!unwilling);
+        }
+        self.rest.retry_at = now.boot;
+        self.rest.linger_until = now.boot;
+        self.rest.waiting.push((origin, activity));
+        match (activity, self.stance) {
+            (Activity::Idle, Stance::Parked) => self.answer_sleepers(),
+            (Activity::Active | Activity::Drain, Stance::Parked) => self.rouse(now),
+            (Activity::Active | Activity::Drain, _) => self.activity_reached(now),
+            (Activity::Idle, _) => {}
+        }
+    }
+
+    /// Answers those who wait for the node to be awake, once the coordinator knows.
+    pub(super) fn activity_reached(&mut self, _now: Now) {
+        if self.stance != Stance::Active || self.lane.items.eligible.is_some() {
+            return;
+        }
+        self.answer_waiting(|activity| activity != Activity::Idle, None, None);
+    }
+
+    fn answer_sleepers(&mut self) {
+        let (cover, uncovered) = (self.rest.cover.clone(), self.rest.uncovered);
+        self.answer_waiting(|activity| activity == Activity::Idle, cover, uncovered);
+    }
+
+    fn answer_waiting(
+        &mut self,
+        which: impl Fn(Activity) -> bool,
+        cover: Option<Cover>,
+        uncovered: Option<Uncovered>,
+    ) {
+        let (answered, waiting) = std::mem::take(&mut self.rest.waiting)
+            .into_iter()
+            .partition(|(_, activity)| which(*activity));
+        self.rest.waiting = waiting;
+        let answered: Vec<(Origin, Activity)> = answered;
+        for (origin, _) in answered {
+            self.answer(
+                origin,
+                Answer::Activity {
+                    cover: cover.clone(),
+                    uncovered,
+                },
+            );
+        }
+    }
+
+    /// Looks whether the node should wake, sleep or leave now.
+    pub(super) fn keep_rest(&mut self, now: Now) {
+        if self.rest.is_stopping() {
+            return self.keep_stopping(now);
+        }
+        match self.stance {
+            Stance::Parked if self.must_wake(now) => self.rouse(now),
+            Stance::Apart => self.say_active(now),
+            Stance::Active if self.rest.asleep => self.try_sleep(now),
+            Stance::Active | Stance::Parked | Stance::Parking | Stance::Leaving => {}
+        }
+    }
+
+    fn must_wake(&self, now: Now) -> bool {
+        let clock = self.clock.read(now);
+        let alarm = self.rest.alarm.is_some_and(|at| at <= clock);
+        alarm || self.first_pinned().is_some_and(|due| due <= clock)
+    }
+
+    /// A parked node is awake from here on; it owns its timers again when it has resumed.
+    pub(super) fn rouse(&mut self, now: Now) {
+        self.rest.note_work(now);
+        if self.stance == Stance::Parked {
+            self.stance = Stance::Apart;
+            self.rest.wake();
+            self.say_active(now);
+        }
+    }
+
+    pub(super) fn arm(&mut self, now: Now, at: WallTime) {
+        if self.stance != Stance::Parked {
+            return;
+        }
+        self.rest.alarm = Some(at);
+        self.rest.cover = Some(Cover::Sentry { at });
+        self.lane.items.armed = Some(at);
+        self.lane.ship_by(now.boot);
+    }
+
+    fn try_sleep(&mut self, now: Now) {
+        let ready = self.link.has_lease(now)
+            && self.lane.is_free()
+            && self.desk.proposed().next().is_none()
+            && now.boot >= self.rest.retry_at
+            && now.boot >= self.rest.linger_until;
+        if !ready || self.waits_for_runs(now, SLEEP_PATIENCE) || self.ships_tail_first(now) {
+            return;
+        }
+        let interrupted = self.abandon_runs();
+        self.stance = Stance::Parking;
+        self.rest.patience = None;
+        self.change_meta(|meta| meta.handed_over = true);
+        let act = Act::Idle {
+            first: self.first_movable(),
+            self_wake: self.first_pinned(),
+            interrupted,
+        };
+        self.report(now, act, is_tail);
+    }
+
+    /// Runs in flight are given some time to end.
+    fn waits_for_runs(&mut self, now: Now, patience: Millis) -> bool {
+        if self.runs.in_flight() == 0 {
+            self.rest.patience = None;
+            return false;
+        }
+        let until = *self.rest.patience.get_or_insert(now.boot + patience);
+        now.boot < until
+    }
+
+    /// What does not fit into one report goes before it; the last report moves the ownership.
+    fn ships_tail_first(&mut self, now: Now) -> bool {
+        let tail: usize = self
+            .timers
+            .values()
+            .filter(|entry| is_tail(entry))
+            .map(weight)
+            .sum();
+        let long = tail > super::lane::REPORT_BYTES_MAX;
+        if long {
+            self.report(now, Act::Stay, is_tail);
+        }
+        long
+    }
+
+    pub(super) fn parked(&mut self, now: Now, (epoch, known): (Epoch, LogIndex), cover: &Cover) {
+        if self.stance == Stance::Parking {
+            self.stance = Stance::Parked;
+            self.change_meta(|meta| {
+                meta.epoch = epoch;
+                meta.known = known;
+            });
+            self.run_deferred(now);
+        }
+        if self.stance != Stance::Parked {
+            return;
+        }
+        self.rest.uncovered = None;
+        self.rest.cover = Some(cover.clone());
+        match cover {
+            Cover::Sentry { at } if self.rest.alarm != Some(*at) => self.arm(now, *at),
+            Cover::Sentry { .. } => {}
+            Cover::Covered { .. } | Cover::NotCovered { .. } => self.rest.alarm = None,
+        }
+        self.answer_sleepers();
+    }
+
+    pub(super) fn not_covered(&mut self, now: Now, why: Uncovered, retry_after: Millis) {
+        self.rest.retry_at = now.boot + retry_after.max(RETRY_MIN);
+        self.rest.uncovered = Some(why);
+        match self.stance {
+            Stance::Parking => self.unpark(now),
+            Stance::Parked => self.rouse(now),
+            Stance::Apart | Stance::Active | Stance::Leaving => {}
+        }
+        if why == Uncovered::Resync {
+            self.rest.retry_at = now.boot + RETRY_RESYNC;
+            return self.resync(now);
+        }
+        self.answer_sleepers();
+    }
+
+    /// Tells and asks everything, as a node that knows nothing of the ledger would.
+    fn resync(&mut self, now: Now) {
+        self.stance = Stance::Apart;
+        self.meta.known = LogIndex(0);
+        if self.link.is_open() && self.lane.is_free() {
+            let known = LogIndex(0);
+            self.report(now, Act::Active { known }, |entry| entry.timer.is_movable());
+        }
+    }
+
+    /// The node owns its timers still: it was not allowed to sleep, or the coordinator never heard it ask.
+    pub(super) fn unpark(&mut self, now: Now) {
+        self.stance = Stance::Active;
+        self.change_meta(|meta| meta.handed_over = false);
+        self.run_deferred(now);
+    }
+
+    /// The process is to end.
+    pub(super) fn stop(&mut self, now: Now) {
+        self.rest.stopping.get_or_insert(now.boot);
+    }
+
+    fn keep_stopping(&mut self, now: Now) {
+        let Some(since) = self.rest.stopping else {
+            return;
+        };
+        let late = since + STOP_AFTER <= now.boot;
+        if self.link.is_down() || late {
+            return self.effects.push(Effect::Stopped);
+        }
+        let free = self.link.is_open() && self.lane.is_free() && self.stance != Stance::Leaving;
+        if free && !self.waits_for_runs(now, STOP_PATIENCE) && !self.ships_tail_first(now) {
+            self.say_goodbye(now);
+        }
+    }
+
+    pub(super) fn say_goodbye(&mut self, now: Now) {
+        let interrupted = self.abandon_runs();
+        self.stance = Stance::Leaving;
+        self.change_meta(|meta| meta.handed_over = true);
+        self.report(now, Act::Goodbye { interrupted }, is_tail);
+    }
+
+    /// The node has left: its movable timers are the pool's.
+    pub(super) fn left(&mut self) {
+        let movable = self
+            .timers
+            .values()
+            .filter(|entry| entry.timer.is_movable());
+        let uids: Vec<_> = movable.map(|entry| entry.timer.uid).collect();
+        for uid in uids {
+            self.remove(uid);
+        }
+        self.effects.push(Effect::Stopped);
+    }
+
+    /// When the node's rest wants to be looked at again.
+    pub(super) fn rest_deadlines(&self) -> impl Iterator<Item = BootTime> {
+        let sleepy = self.stance == Stance::Active && self.rest.asleep && self.lane.is_free();
+        let sleepy = sleepy && self.link.is_open();
+        let try_at = sleepy.then(|| {
+            let ready = self.rest.retry_at.max(self.rest.linger_until);
+            self.rest
+                .patience
+                .filter(|_| self.runs.in_flight() > 0)
+                .map_or(ready, |p| p.max(ready))
+        });
+        let stop = self.rest.stopping.map(|since| since + STOP_AFTER);
+        let stop_runs = self.rest.stopping.and(self.rest.patience);
+        [try_at, stop, stop_runs].into_iter().flatten()
+    }
+
+    /// When a parked node has to wake, on the clock that decides.
+    pub(super) fn alarm(&self) -> Option<WallTime> {
+        self.rest.alarm.filter(|_| self.stance == Stance::Parked)
+    }
+}
+
+/// What goes along when the node hands its timers over: what the coordinator does not have as it is now.
+fn is_tail(entry: &Entry) -> bool {
+    let movable = matches!(entry.timer.spec.placement, Placement::Movable);
+    movable && !entry.held && entry.timer.due().is_some() && entry.shipped < entry.timer.revision
+}
+
+fn weight(entry: &Entry) -> usize {
+    super::lane::TIMER_BYTES + entry.timer.spec.payload.0.len()
+}

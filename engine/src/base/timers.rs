@@ -1,0 +1,192 @@
+//! The timers of a base and the queues over them; every change of a timer goes through here.
+
+use super::{Base, Entry, Stance};
+use crate::id::Uid;
+use crate::record::{Key, Record};
+use crate::time::{Now, WallTime};
+use crate::timer::Timer;
+use serde::Serialize;
+
+impl Entry {
+    pub(super) fn new(timer: Timer, shipped: u64) -> Self {
+        Self {
+            timer,
+            shipped,
+            held: false,
+            run: None,
+            starved: None,
+        }
+    }
+
+    fn is_unshipped(&self) -> bool {
+        self.timer.spec.durability.is_replicated() && self.shipped < self.timer.revision
+    }
+
+    /// Whether it waits for its time here, rather than being run or being somebody else's.
+    pub(super) fn waits(&self) -> bool {
+        self.run.is_none() && !self.held
+    }
+}
+
+impl Base {
+    pub(super) fn insert(&mut self, entry: Entry) {
+        let uid = entry.timer.uid;
+        self.delist(uid);
+        self.names.insert(entry.timer.name.clone(), uid);
+        self.timers.insert(uid, entry);
+        self.enlist(uid);
+        self.touch(uid);
+    }
+
+    /// Changes one timer and keeps every queue right.
+    pub(super) fn change<R>(
+        &mut self,
+        uid: Uid,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        let result = self.adjust(uid, change);
+        self.touch(uid);
+        result
+    }
+
+    /// Changes what is not stored of a timer, and keeps every queue right.
+    pub(super) fn adjust<R>(
+        &mut self,
+        uid: Uid,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        self.delist(uid);
+        let result = self.timers.get_mut(&uid).map(change);
+        self.enlist(uid);
+        result
+    }
+
+    pub(super) fn remove(&mut self, uid: Uid) -> Option<Entry> {
+        self.delist(uid);
+        let entry = self.timers.remove(&uid)?;
+        if self.names.get(&entry.timer.name) == Some(&uid) {
+            self.names.remove(&entry.timer.name);
+        }
+        if entry.timer.spec.durability.is_journalled() {
+            self.dirty.insert(Key::Timer(uid));
+        }
+        Some(entry)
+    }
+
+    fn touch(&mut self, uid: Uid) {
+        let journalled = |entry: &Entry| entry.timer.spec.durability.is_journalled();
+        if self.timers.get(&uid).is_some_and(journalled) {
+            self.dirty.insert(Key::Timer(uid));
+        }
+    }
+
+    pub(super) fn enlist(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        if entry.is_unshipped() {
+            self.queues.unshipped.insert(uid);
+        }
+        if let Some(until) = entry.timer.kept_until() {
+            self.queues.ended.insert((until, uid));
+        }
+        let Some(due) = entry.timer.due().filter(|_| entry.waits()) else {
+            return;
+        };
+        let handler = &entry.timer.spec.handler;
+        let queue = match (entry.starved.is_some(), entry.timer.is_movable()) {
+            (true, _) => self.queues.starved.entry(handler.clone()).or_default(),
+            (false, true) => &mut self.queues.movable,
+            (false, false) => &mut self.queues.pinned,
+        };
+        queue.insert((due, uid));
+    }
+
+    fn delist(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        self.queues.unshipped.remove(&uid);
+        if let Some(until) = entry.timer.kept_until() {
+            self.queues.ended.remove(&(until, uid));
+        }
+        if let Some(due) = entry.timer.due() {
+            if let Some(queue) = self.queues.starved.get_mut(&entry.timer.spec.handler) {
+                queue.remove(&(due, uid));
+                if queue.is_empty() {
+                    self.queues.starved.remove(&entry.timer.spec.handler);
+                }
+            }
+            self.queues.movable.remove(&(due, uid));
+            self.queues.pinned.remove(&(due, uid));
+        }
+    }
+
+    /// Forgets timers that ended long enough ago and that the coordinator knows to have ended.
+    pub(super) fn prune(&mut self, now: Now) {
+        let clock = self.clock.read(now);
+        while let Some((until, uid)) = self.queues.ended.first().copied() {
+            if until > clock {
+                return;
+            }
+            self.remove(uid);
+        }
+    }
+
+    /// The node owns this timer: it may change it, and fire it when its stance allows.
+    pub(super) fn owns(&self, entry: &Entry) -> bool {
+        if !entry.timer.is_movable() {
+            return true;
+        }
+        let alone = entry.shipped == 0 && !self.meta.handed_over;
+        !entry.held && (alone || self.stance == Stance::Active)
+    }
+
+    /// The earliest movable deadline that the ledger would compute for this node, knowing what it knows.
+    pub(super) fn first_movable(&self) -> Option<WallTime> {
+        let flying = self.runs.own_uids().filter_map(|uid| self.timers.get(&uid));
+        let starved = self.queues.starved.values().flatten();
+        let starved = starved.filter_map(|(_, uid)| self.timers.get(uid));
+        let apart = flying
+            .chain(starved)
+            .filter(|entry| entry.timer.is_movable() && !entry.held);
+        let queued = self.queues.movable.first().map(|(due, _)| *due);
+        apart
+            .filter_map(|entry| entry.timer.due())
+            .chain(queued)
+            .min()
+    }
+
+    /// When the node wakes by itself.
+    pub(super) fn first_pinned(&self) -> Option<WallTime> {
+        self.queues.pinned.first().map(|(due, _)| *due)
+    }
+
+    pub(super) fn take_records(&mut self) -> Vec<Record> {
+        if let Some(ceiling) = self.tokens.reserve(self.meta.token_ceiling) {
+            self.meta.token_ceiling = ceiling;
+            self.dirty.insert(Key::Meta);
+        }
+        let dirty = std::mem::take(&mut self.dirty);
+        dirty.iter().map(|key| self.record(key)).collect()
+    }
+
+    fn record(&self, key: &Key) -> Record {
+        fn stored<T: Serialize>(key: &Key, value: Option<&T>) -> Record {
+            value.map_or_else(|| Record::delete(key), |value| Record::put(key, value))
+        }
+        match key {
+            Key::Timer(uid) => stored(key, self.timers.get(uid)),
+            Key::Gone(uid) => stored(key, self.gone.get(uid).map(|_| &())),
+            Key::Meta | Key::Node(_) | Key::Pending(_) => Record::put(&Key::Meta, &self.meta),
+        }
+    }
+
+    pub(super) fn change_meta(&mut self, change: impl FnOnce(&mut super::Meta)) {
+        let before = self.meta.clone();
+        change(&mut self.meta);
+        if self.meta != before {
+            self.dirty.insert(Key::Meta);
+        }
+    }
+}

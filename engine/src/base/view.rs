@@ -1,0 +1,152 @@
+//! What a base looks like from outside, and when it wants to be called again.
+
+use super::{Base, Stance};
+use crate::hierarchy::Cover;
+use crate::id::{Epoch, NodeId, PoolId, RackId, Session};
+use crate::message::{Capacity, Uncovered};
+use crate::time::{Deadlines, Now, WallTime};
+
+/// A node, as its own operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Its name.
+    pub node: NodeId,
+    /// Its pool.
+    pub pool: PoolId,
+    /// Its rack.
+    pub rack: RackId,
+    /// What it does.
+    pub state: State,
+    /// Whether it is willing to be migrator and sentry.
+    pub eligible: bool,
+    /// The epoch of its ownership.
+    pub epoch: Epoch,
+    /// Its session; zero if it has none.
+    pub session: Session,
+    /// Whether the coordinator is reached.
+    pub connected: bool,
+    /// Its earliest movable deadline, as it knows it.
+    pub first: Option<WallTime>,
+    /// When it wakes by itself for a pinned timer.
+    pub self_wake: Option<WallTime>,
+    /// Timers that it knows.
+    pub timers: usize,
+    /// Runs in flight.
+    pub in_flight: usize,
+    /// Who watches while it sleeps.
+    pub cover: Option<Cover>,
+    /// Why it may not sleep, if it wants to and may not.
+    pub uncovered: Option<Uncovered>,
+    /// Why the coordinator refused it, if it did.
+    pub rejected: Option<String>,
+    /// How far the coordinator's clock is ahead of its own, in milliseconds.
+    pub clock_offset_ms: i64,
+    /// Worker places by handler.
+    pub places: Capacity,
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It has not been given its timers.
+    Starting,
+    /// It fires its own timers.
+    Active,
+    /// It has asked to sleep.
+    Parking,
+    /// The group has its timers.
+    Idle,
+    /// It serves itself only.
+    Draining,
+    /// It is about to end.
+    Leaving,
+}
+
+impl Base {
+    /// A copy of what operators want to see.
+    #[must_use]
+    pub fn view(&self, now: Now) -> View {
+        let willing = self.rest.says_unwilling() == Some(true);
+        View {
+            node: self.config.node.clone(),
+            pool: self.config.pool.clone(),
+            rack: self.config.rack.clone(),
+            state: match self.stance {
+                _ if self.rest.is_stopping() => State::Leaving,
+                Stance::Apart => State::Starting,
+                Stance::Active if !willing => State::Draining,
+                Stance::Active => State::Active,
+                Stance::Parking => State::Parking,
+                Stance::Parked => State::Idle,
+                Stance::Leaving => State::Leaving,
+            },
+            eligible: willing,
+            epoch: self.meta.epoch,
+            session: self.link.session(),
+            connected: self.link.is_open(),
+            first: self.first_movable(),
+            self_wake: self.first_pinned(),
+            timers: self.timers.len(),
+            in_flight: self.runs.in_flight(),
+            cover: self.rest.cover().cloned(),
+            uncovered: self.rest.uncovered(),
+            rejected: self.rest.rejected().map(Into::into),
+            clock_offset_ms: self.clock.offset_ms(now),
+            places: self.runs.places().clone(),
+        }
+    }
+
+    /// When a tick is wanted, if nothing happens before; it may change with every turn.
+    #[must_use]
+    pub fn next_deadline(&self) -> Deadlines {
+        let lane = self.lane.next_deadline().filter(|_| self.lane_can_act());
+        let boot = [
+            self.link_deadline(self.last_turn),
+            lane,
+            self.desk.next_deadline(),
+            self.starved_until(),
+            self.pinned_deadline(),
+        ];
+        let boot = boot
+            .into_iter()
+            .flatten()
+            .chain(self.rest_deadlines())
+            .min();
+        let due = self
+            .next_wall()
+            .map(|wall| self.clock.until(wall))
+            .unwrap_or_default();
+        Deadlines {
+            wall: due.wall,
+            boot: due.boot.into_iter().chain(boot).min(),
+        }
+    }
+
+    fn lane_can_act(&self) -> bool {
+        let speaks = matches!(self.stance, Stance::Active | Stance::Parked);
+        self.link.is_open() && (speaks || !self.lane.is_free())
+    }
+
+    /// The first time on the clock that decides at which the base has something to do.
+    fn next_wall(&self) -> Option<WallTime> {
+        let movable = match self.stance {
+            Stance::Active => self.queues.movable.first().map(|(due, _)| *due),
+            Stance::Apart => self.first_alone(),
+            Stance::Parking | Stance::Parked | Stance::Leaving => None,
+        };
+        let pinned = self
+            .first_pinned()
+            .filter(|_| self.rest.pinned_since.is_none());
+        let ended = self.queues.ended.first().map(|(until, _)| *until);
+        [movable, pinned, self.alarm(), ended]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn first_alone(&self) -> Option<WallTime> {
+        let mut queued = self.queues.movable.iter();
+        let alone = |uid| self.timers.get(uid).is_some_and(|entry| self.owns(entry));
+        queued.find(|(_, uid)| alone(uid)).map(|(due, _)| *due)
+    }
+}
