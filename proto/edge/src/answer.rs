@@ -36,6 +36,15 @@ pub fn duration(length: Millis) -> prost_types::Duration {
     }
 }
 
+/// A difference in milliseconds of either sign, for the wire.
+#[must_use]
+pub fn difference(millis: i64) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: millis / 1000,
+        nanos: i32::try_from(millis % 1000 * 1_000_000).expect("below a second"),
+    }
+}
+
 /// A timer, for its user.
 #[must_use]
 pub fn timer(timer: &Timer) -> v1::Timer {

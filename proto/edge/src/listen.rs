@@ -171,7 +171,7 @@ async fn make_room(address: &Address, path: &Path) -> Result<(), Error> {
 
 /// Nobody else can connect, not even before the mode is set: the socket appears at its path only afterwards.
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
-    let hidden = path.with_added_extension(format!("{}.new", std::process::id()));
+    let hidden = hidden_beside(path);
     let _ = std::fs::remove_file(&hidden);
     let socket = std::os::unix::net::UnixListener::bind(&hidden)?;
     let published = std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))
@@ -182,6 +182,12 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
     }
     socket.set_nonblocking(true)?;
     UnixListener::from_std(socket)
+}
+
+fn hidden_beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    name.into()
 }
 
 impl Listening {

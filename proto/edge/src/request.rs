@@ -9,11 +9,11 @@ mod policy;
 mod schedule;
 
 pub use fields::{bare_node, bare_pool};
-pub use page::{Listing, PAGE_MAX, listing};
+pub use page::{Listing, PAGE_MAX, listing, page_size};
 
 use crate::fault::{self, Faults};
 use dormouse_engine::id::{NodeId, PoolId, TimerId, TimerName, Uid};
-use dormouse_engine::op::Op;
+use dormouse_engine::op::{Activity, Op};
 use dormouse_engine::time::WallTime;
 use dormouse_engine::timer::{Durability, HandlerName, NewTimer, Payload, Placement};
 use dormouse_proto::v1;
@@ -98,10 +98,11 @@ fn build(
     let payload = payload(faults, &path, &timer.payload);
     let content_type = content_type(faults, &path, timer.content_type);
     let labels = labels(faults, &format!("{path}.labels"), timer.labels);
+    let pool = pool?.unwrap_or_else(|| here.pool.clone());
     Some(NewTimer {
-        pool: pool?.unwrap_or_else(|| here.pool.clone()),
         id: id?,
-        uid: Uid(Uuid::now_v7().as_u128()),
+        uid: uid(&pool, asked),
+        pool,
         request: asked.as_u128(),
         when: when?,
         placement: placement?,
@@ -175,6 +176,26 @@ pub fn batch_size(items: usize) -> Result<(), Status> {
     ))
 }
 
+/// What a node is told to be.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` if it is nothing that a node can be.
+pub fn activity(number: i32) -> Result<Activity, Status> {
+    match v1::Activity::try_from(number) {
+        Ok(v1::Activity::Idle) => Ok(Activity::Idle),
+        // Without a detector of idleness it is active.
+        Ok(v1::Activity::Active | v1::Activity::Automatic) => Ok(Activity::Active),
+        Ok(v1::Activity::Unspecified) => Err(fault::invalid(
+            "activity",
+            "must be set: idle, active or automatic",
+        )),
+        Err(_) => Err(fault::invalid(
+            "activity",
+            format!("{number} is no activity"),
+        )),
+    }
+}
+
 /// A request that is too old is not known any more, so that it might be done twice.
 fn check_age(path: &str, asked: Option<Uuid>, now: WallTime) -> Result<(), Status> {
     let Some((secs, _)) = asked
@@ -196,6 +217,15 @@ fn check_age(path: &str, asked: Option<Uuid>, now: WallTime) -> Result<(), Statu
         why,
         details,
     ))
+}
+
+/// The identity of the timer that a request asks for: the same for a repetition of the request, by which its
+/// owner knows it, and another one for every other request and pool.
+fn uid(pool: &PoolId, asked: Uuid) -> Uid {
+    // FNV-1a; it never changes, since a request may be repeated to a newer version.
+    let mix = |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul((1 << 88) + 0x13b);
+    let start = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    Uid(asked.as_u128() ^ pool.as_str().as_bytes().iter().fold(start, mix))
 }
 
 /// Without a name the id follows from the request, so that a repeated request finds its own work.

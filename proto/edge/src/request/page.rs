@@ -69,7 +69,7 @@ pub fn listing(request: v1::ListTimersRequest) -> Result<Listing, tonic::Status>
         &request.page_token,
         pool.as_ref().and_then(Option::as_ref),
     );
-    let size = page_size(&mut faults, request.page_size);
+    let size = read_page_size(&mut faults, request.page_size);
     let home = match request.home.as_str() {
         "" => None,
         text => fields::parsed(&mut faults, "home", NodeId::new(text)),
@@ -111,8 +111,17 @@ fn after(faults: &mut Faults, token: &str, pool: Option<&PoolId>) -> Option<Time
     name
 }
 
-/// The size of a page; 0 asks for the default.
-pub(crate) fn page_size(faults: &mut Faults, size: i32) -> Option<usize> {
+/// The size of a page of anything; 0 asks for the default.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` if it is negative or more than [`PAGE_MAX`].
+pub fn page_size(size: i32) -> Result<usize, tonic::Status> {
+    let mut faults = Faults::default();
+    let size = read_page_size(&mut faults, size);
+    faults.finish(size)
+}
+
+fn read_page_size(faults: &mut Faults, size: i32) -> Option<usize> {
     match size {
         0 => Some(PAGE_DEFAULT.unsigned_abs() as usize),
         1..=PAGE_MAX => Some(size.unsigned_abs() as usize),

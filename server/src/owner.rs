@@ -1,0 +1,52 @@
+//! Who decides about timers at a coordinator: the pool that the timer's name begins with.
+
+use crate::pools::{Pools, default_pool};
+use dormouse_edge::timers::Ask;
+use dormouse_engine::id::{NodeId, PoolId};
+use dormouse_engine::op::{Answer, Op, Refusal};
+
+/// The coordinator's side of TimerService.
+#[derive(Clone)]
+pub(crate) struct Owner {
+    pub(crate) pools: Pools,
+}
+
+impl Ask for Owner {
+    async fn ask(&self, pool: &PoolId, op: Op) -> Answer {
+        if matches!(op, Op::Create(_)) {
+            return match self.pools.find_or_make(pool).await {
+                Ok(handle) => handle.ask(op).await,
+                Err(refusal) => Answer::Refused(refusal),
+            };
+        }
+        match self.pools.find(pool) {
+            Some(handle) => handle.ask(op).await,
+            None => Answer::Refused(Refusal::NotFound {
+                what: missing(pool, &op),
+            }),
+        }
+    }
+
+    fn own_pool(&self) -> PoolId {
+        default_pool()
+    }
+
+    fn own_node(&self) -> Option<NodeId> {
+        None
+    }
+
+    fn pools(&self) -> Vec<PoolId> {
+        self.pools
+            .all()
+            .iter()
+            .map(|handle| handle.pool().clone())
+            .collect()
+    }
+}
+
+fn missing(pool: &PoolId, op: &Op) -> String {
+    match op {
+        Op::Look { name } | Op::Rearm { name, .. } | Op::Cancel { name } => format!("timer {name}"),
+        Op::Create(_) | Op::List { .. } | Op::Activity { .. } => format!("pool {pool}"),
+    }
+}

@@ -1,0 +1,86 @@
+//! One pool: the task that owns its machine, and the handle by which everybody else asks it.
+//!
+//! The mailbox is bounded: when the pool is behind, those who ask wait, and so do those who ask them.
+
+mod task;
+
+pub(crate) use task::{Task, open};
+
+use crate::session::Outbox;
+use dormouse_edge::timers;
+use dormouse_engine::id::PoolId;
+use dormouse_engine::message::NodeMessage;
+use dormouse_engine::op::{Answer, Op};
+use dormouse_engine::pool::{Link, View};
+use dormouse_engine::time::LogIndex;
+use tokio::sync::{mpsc, oneshot};
+
+/// What waits for a pool at most, before those who ask have to wait.
+const MAILBOX: usize = 4096;
+
+/// What a pool is told by its surroundings.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    /// A node has connected: what is said to it goes here.
+    Opened { link: Link, outbox: Outbox },
+    /// A node said something.
+    Said {
+        link: Link,
+        message: Box<NodeMessage>,
+    },
+    /// A connection is no more.
+    Closed { link: Link },
+    /// A user asks.
+    Asked {
+        op: Op,
+        answer: oneshot::Sender<Answer>,
+    },
+    /// An operator wants to see it.
+    Viewed { answer: oneshot::Sender<Seen> },
+    /// The process ends: make durable what was decided, and answer it.
+    Stop,
+}
+
+/// What an operator sees of a pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// What the machine shows.
+    pub(crate) view: View,
+    /// How far its ledger has come.
+    pub(crate) index: LogIndex,
+    /// Nodes with an open connection.
+    pub(crate) connected: usize,
+}
+
+/// By which everybody else asks a pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    pool: PoolId,
+    mail: mpsc::Sender<Mail>,
+}
+
+impl Handle {
+    /// Which pool it is.
+    pub(crate) fn pool(&self) -> &PoolId {
+        &self.pool
+    }
+
+    /// Leaves something in its mailbox; false if the pool has ended.
+    pub(crate) async fn tell(&self, mail: Mail) -> bool {
+        self.mail.send(mail).await.is_ok()
+    }
+
+    /// Has an operation decided; the answer is durable.
+    pub(crate) async fn ask(&self, op: Op) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Mail::Asked { op, answer }).await;
+        answered.await.unwrap_or_else(|_| timers::ending())
+    }
+
+    /// What the pool looks like; none if it has ended.
+    pub(crate) async fn view(&self) -> Option<Seen> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Mail::Viewed { answer }).await;
+        answered.await.ok()
+    }
+}
