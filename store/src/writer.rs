@@ -7,8 +7,7 @@
 //! ```
 //!
 //! One unit is in flight; what waits meanwhile shares the next one, and its fdatasync. Snapshots and
-//! truncation are steps between units ([`upkeep`](self)). What a failure means is the owner's: the
-//! process must end.
+//! truncation are steps between units. What a failure means is the owner's: the process must end.
 
 mod ticket;
 mod upkeep;

@@ -1,4 +1,7 @@
 //! Whose directory it is: what is refused at the door, and what is made behind it.
+//!
+//! Every refusal must be one that the binaries answer with exit code 78, and must leave the directory
+//! as it was. Damage to what is inside is in `tests/damage`.
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use dormouse_store::{Config, Disk, Entry, Error, Journal, Kind};

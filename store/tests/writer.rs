@@ -1,4 +1,7 @@
 //! The writer thread over the in-memory journal: order, sharing, failure, closing, upkeep.
+//!
+//! A `Gate` holds the thread in the answer to a first group, so that what waits behind it is known
+//! and no test depends on how fast a thread is. Real processes are in `tests/crash.rs`.
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use dormouse_store::{Config, Kind};

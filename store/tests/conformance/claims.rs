@@ -1,4 +1,7 @@
 //! What the seam promises, one function per claim, over any subject.
+//!
+//! `restart` is the claim behind most of them: what a start finds is exactly what was there before it. Each
+//! function is listed in `main`, which makes a test of it for each journal.
 
 use crate::subject::Subject;
 use dormouse_store::{Entry, Group, Journal, Progress, State};

@@ -1,4 +1,7 @@
 //! Random histories with restarts in between, against a plain map.
+//!
+//! After every step, also in the middle of a walk or of a truncation, the journal must hold exactly what the
+//! map holds, and so must a start after the last one. Nothing is ever expected to be refused here.
 
 use crate::subject::{InMemory, OnDisk, Subject};
 use dormouse_store::{Entry, Group, Journal, Loaded};

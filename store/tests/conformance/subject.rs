@@ -1,4 +1,7 @@
 //! The journals under test, as far as the seam does not reach: how to restart and damage them.
+//!
+//! For the disk a start opens the same directory again; for the memory it is the crash of the one
+//! before, which is all that a new process would find.
 
 use dormouse_store::{Config, Disk, Error, Journal, Kind, Memory};
 use std::fs;

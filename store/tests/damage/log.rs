@@ -1,4 +1,7 @@
 //! Damage to the log: only a torn last unit is forgiven.
+//!
+//! Chunks are removed and changed through sled, whose own checksums would hide most of it; the last test
+//! flips bytes of its file instead.
 
 use crate::{Store, flip, flip_value, key};
 use dormouse_store::{Entry, Error, Journal};

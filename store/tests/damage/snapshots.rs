@@ -1,4 +1,7 @@
 //! Damage to snapshots, half-done truncation, and a disk without room.
+//!
+//! A damaged newest snapshot costs nothing as long as the older one and the log lead to the same state;
+//! if nothing does, the start is refused and the damaged file stays where it is.
 
 use crate::{Store, flip, flip_value, group, key};
 use dormouse_store::{Config, Disk, Entry, Error, Journal, Kind, Progress};
