@@ -3,6 +3,8 @@
 //! The mailbox is bounded: when the pool is behind, those who ask wait, and so do those who ask them.
 
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use task::{Task, open};
 

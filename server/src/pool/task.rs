@@ -20,7 +20,7 @@ use dormouse_engine::id::PoolId;
 use dormouse_engine::op::Answer;
 use dormouse_engine::pool::{Config, Effect, Input, Link, Pool};
 use dormouse_engine::record::Record;
-use dormouse_store::{self as store, Disk, Entry, Kind, Writer};
+use dormouse_store::{self as store, Disk, Entry, Journal, Kind, Writer};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -72,25 +72,50 @@ enum Next {
 pub(crate) async fn open(config: Config, dir: PathBuf) -> Result<(Handle, Task), Error> {
     let pool = config.pool.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        let disk = Disk::open(&store::Config::new(
-            dir,
-            Kind::Coordinator,
-            config.pool.as_str(),
-        ))?;
-        let (writer, loaded) = Writer::start(disk)?;
-        let state = loaded
-            .state
-            .into_iter()
-            .map(|(key, value)| (key.to_vec(), value.to_vec()));
-        let pool = config.pool.clone();
-        let (machine, decision) = Pool::recover(config, state, clock::now())
-            .map_err(|why| Error::Record { pool, why })?;
-        Ok::<_, Error>((machine, decision, writer, loaded.position))
+        let store = store::Config::new(dir, Kind::Coordinator, config.pool.as_str());
+        recover(config, Disk::open(&store)?)
     });
-    let (machine, decision, writer, position) = opened.await.map_err(|why| Error::Task {
-        pool: pool.clone(),
+    let recovered = opened.await.map_err(|why| Error::Task {
+        pool,
         why: why.to_string(),
-    })??;
+    })?;
+    begin(recovered?)
+}
+
+/// A pool as its journal has it, before it is told anything.
+pub(super) struct Recovered {
+    pool: PoolId,
+    machine: Pool,
+    first: Decision<Effect>,
+    writer: Writer,
+    position: u64,
+}
+
+pub(super) fn recover(config: Config, journal: impl Journal + 'static) -> Result<Recovered, Error> {
+    let pool = config.pool.clone();
+    let (writer, loaded) = Writer::start(journal)?;
+    let state = loaded.state.into_iter();
+    let state = state.map(|(key, value)| (key.to_vec(), value.to_vec()));
+    match Pool::recover(config, state, clock::now()) {
+        Ok((machine, first)) => Ok(Recovered {
+            pool,
+            machine,
+            first,
+            writer,
+            position: loaded.position,
+        }),
+        Err(why) => Err(Error::Record { pool, why }),
+    }
+}
+
+pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
+    let Recovered {
+        pool,
+        machine,
+        first,
+        writer,
+        position,
+    } = recovered;
     events::pool_opened(&pool, machine.ledger().len(), position);
     let (mail, receiver) = mpsc::channel(MAILBOX);
     let (tell_written, written) = mpsc::unbounded_channel();
@@ -113,7 +138,7 @@ pub(crate) async fn open(config: Config, dir: PathBuf) -> Result<(Handle, Task),
         last_ask: 0,
         restless: false,
     };
-    task.submit(decision, Vec::new());
+    task.submit(first, Vec::new());
     Ok((handle, task))
 }
 
