@@ -32,6 +32,10 @@ pub type LedgerId = u128;
 pub type Capacity = BTreeMap<HandlerName, u32>;
 
 /// What a node says.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "messages live for one turn, and most are reports"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeMessage {
     /// Opens a session.
@@ -250,7 +254,7 @@ pub enum Reply {
     NotOwner,
     /// The node owns its timers again.
     Resumed(Resumed),
-    /// The node's timers are the group's, and it may sleep.
+    /// The node's timers are the group's, and it may sleep unless the cover says that it is needed.
     Parked {
         /// The new epoch.
         epoch: Epoch,

@@ -257,7 +257,8 @@ impl Base {
         match cover {
             Cover::Sentry { at } if self.rest.alarm != Some(*at) => self.arm(now, *at),
             Cover::Sentry { .. } => {}
-            Cover::Covered { .. } | Cover::NotCovered { .. } => self.rest.alarm = None,
+            Cover::Covered { .. } => self.rest.alarm = None,
+            Cover::NotCovered { .. } => self.rouse(now),
         }
         self.answer_sleepers();
     }

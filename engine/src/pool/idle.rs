@@ -69,20 +69,21 @@ impl Pool {
                     .any(|handler| live.capacity.contains_key(handler)))
     }
 
-    /// What a node that sleeps, or wants to go on sleeping, is told.
+    /// What a node that sleeps, or wants to go on sleeping, is told. One that is not covered has to wake.
     pub(super) fn cover_of_parked(&mut self, now: Now, node: &NodeId) -> Reply {
         let first = self.ledger.first(&Some(node.clone()));
-        let Some(epoch) = self.ledger.node(node).map(|n| n.epoch) else {
+        self.report_standing(node, Standing::Idle { first }, now);
+        self.cover_again(node)
+    }
+
+    /// The same for a report that was heard before: it says nothing new, so nothing is decided again.
+    pub(super) fn cover_again(&mut self, node: &NodeId) -> Reply {
+        let Some(epoch) = self.ledger.node(node).map(|known| known.epoch) else {
             return Reply::NotOwner;
         };
-        match self.report_standing(node, Standing::Idle { first }, now) {
-            Some(Cover::NotCovered { why }) => not_covered(why),
-            Some(cover) => {
-                self.note_told(node, &cover);
-                Reply::Parked { epoch, cover }
-            }
-            None => Reply::NotOwner,
-        }
+        let cover = self.hierarchy.cover(node);
+        self.note_told(node, &cover);
+        Reply::Parked { epoch, cover }
     }
 
     /// How long it may take until everybody who may hold a lease is known, if not all are.

@@ -25,6 +25,10 @@ pub struct Config {
 }
 
 /// What happened.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "inputs live for one turn, and most are messages"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A node said something.

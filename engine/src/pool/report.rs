@@ -51,7 +51,7 @@ impl Pool {
         let Some(mut answer) = answered else { return };
         answer.clock = now.wall;
         if matches!(answer.reply, Reply::Parked { .. }) {
-            answer.reply = self.cover_of_parked(now, node);
+            answer.reply = self.cover_again(node);
         }
         self.answer(link, node, answer);
     }

@@ -1,1 +1,268 @@
+//! The life of one timer, step by step.
 
+use super::*;
+use crate::id::{PoolId, TimerId};
+use crate::schedule::Cron;
+use std::collections::BTreeMap;
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+fn new(when: When) -> NewTimer {
+    NewTimer {
+        pool: PoolId::new("default").unwrap(),
+        id: TimerId::new("t").unwrap(),
+        uid: Uid(7),
+        request: 1,
+        when,
+        placement: Placement::Movable,
+        handler: HandlerName::new("h").unwrap(),
+        payload: Payload::default(),
+        content_type: String::new(),
+        durability: Durability::Replicated,
+        labels: BTreeMap::new(),
+    }
+}
+
+fn timer(when: When) -> Timer {
+    Timer::accept(&new(when), None, WallTime(0)).unwrap()
+}
+
+fn every_second() -> Timer {
+    timer(When::Every {
+        interval: Millis(1_000),
+        phase: Some(WallTime(0)),
+    })
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed {
+        retry_after: None,
+        reason: "no".into(),
+    }
+}
+
+fn run(timer: &mut Timer, token: u64, from: i64, outcome: &Outcome, until: i64) {
+    timer
+        .start(&node("n1"), Token(token), WallTime(from))
+        .expect("it is waiting");
+    timer
+        .settle(Token(token), outcome, WallTime(until))
+        .expect("the token is the newest");
+}
+
+#[test]
+fn a_one_shot_runs_once_and_is_over() {
+    let mut timer = timer(When::After(Millis(500)));
+    assert_eq!(timer.due(), Some(WallTime(500)));
+    run(&mut timer, 1, 500, &Outcome::Done, 510);
+    assert!(timer.is_over());
+    assert_eq!(timer.due(), None);
+    assert_eq!(timer.kept_until(), Some(WallTime(510) + ENDED_KEPT));
+}
+
+#[test]
+fn a_recurring_timer_waits_for_its_next_time() {
+    let mut timer = every_second();
+    run(&mut timer, 1, 1_000, &Outcome::Done, 1_010);
+    assert_eq!(timer.due(), Some(WallTime(2_000)));
+    assert_eq!(timer.next_times(2), vec![WallTime(2_000), WallTime(3_000)]);
+}
+
+#[test]
+fn what_falls_due_during_a_run_is_skipped() {
+    let mut timer = every_second();
+    run(&mut timer, 1, 1_000, &Outcome::Done, 3_500);
+    assert_eq!(timer.due(), Some(WallTime(4_000)));
+    assert_eq!(timer.skipped, 2);
+}
+
+#[test]
+fn what_was_late_before_a_run_began_still_runs() {
+    let mut timer = every_second();
+    run(&mut timer, 1, 3_200, &Outcome::Done, 3_210);
+    assert_eq!(timer.due(), Some(WallTime(2_000)));
+    assert_eq!(timer.skipped, 0);
+}
+
+#[test]
+fn after_an_outage_the_latest_occurrence_stands_for_the_missed_ones() {
+    let mut timer = every_second();
+    timer.fold_missed(WallTime(100_500));
+    assert_eq!(timer.due(), Some(WallTime(100_000)));
+    let run = timer
+        .start(&node("n1"), Token(1), WallTime(100_500))
+        .unwrap();
+    assert_eq!((run.nominal, run.missed), (WallTime(100_000), 99));
+}
+
+#[test]
+fn an_occurrence_past_its_window_is_skipped() {
+    let daily = Cron::parse("0 0 * * *", "UTC").unwrap();
+    let mut timer = timer(When::Cron(daily));
+    let day = 86_400_000;
+    timer.fold_missed(WallTime(day + 2 * 3_600_000));
+    assert_eq!(timer.due(), Some(WallTime(2 * day)));
+    assert_eq!(timer.skipped, 1);
+}
+
+#[test]
+fn a_one_shot_fires_however_late() {
+    let mut timer = timer(When::At(WallTime(1_000)));
+    timer.fold_missed(WallTime(86_400_000 * 3_650));
+    assert_eq!(timer.due(), Some(WallTime(1_000)));
+}
+
+#[test]
+fn a_failed_attempt_waits_longer_each_time_and_the_last_is_dead() {
+    let mut timer = timer(When::At(WallTime(0)));
+    let mut now = 0;
+    for attempt in 1..=4 {
+        run(&mut timer, attempt, now, &failed(), now);
+        let due = timer.due().unwrap().0;
+        let full = 1_000 << (attempt - 1);
+        assert!(
+            (full / 2..=full).contains(&(due - now)),
+            "attempt {attempt} waits {}",
+            due - now
+        );
+        now = due;
+    }
+    run(&mut timer, 5, now, &failed(), now);
+    assert_eq!(
+        timer.phase,
+        Phase::Over {
+            ending: Ending::Dead,
+            at: WallTime(now)
+        }
+    );
+}
+
+#[test]
+fn a_recurring_timer_stops_retrying_at_its_next_occurrence() {
+    let mut timer = every_second();
+    run(&mut timer, 1, 1_000, &failed(), 1_900);
+    assert_eq!(timer.due(), Some(WallTime(2_000)));
+    assert_eq!(timer.last.unwrap().ending, Ending::Failed);
+}
+
+#[test]
+fn a_handler_that_asks_for_time_gets_it() {
+    let mut timer = timer(When::At(WallTime(0)));
+    let outcome = Outcome::Failed {
+        retry_after: Some(Millis(60_000)),
+        reason: String::new(),
+    };
+    run(&mut timer, 1, 0, &outcome, 10);
+    assert_eq!(timer.due(), Some(WallTime(60_010)));
+}
+
+#[test]
+fn a_run_that_nobody_could_begin_is_no_attempt() {
+    let mut timer = timer(When::At(WallTime(0)));
+    timer.start(&node("n1"), Token(1), WallTime(0)).unwrap();
+    timer.unstart(Token(1));
+    let run = timer.start(&node("n2"), Token(2), WallTime(5)).unwrap();
+    assert_eq!(run.attempt, 1);
+}
+
+#[test]
+fn three_dead_runners_make_a_timer_dead() {
+    let mut timer = timer(When::At(WallTime(0)));
+    for token in 1..=3 {
+        run(
+            &mut timer,
+            token,
+            0,
+            &Outcome::Interrupted { died: true },
+            10,
+        );
+    }
+    assert!(matches!(
+        timer.phase,
+        Phase::Over {
+            ending: Ending::Dead,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn giving_a_run_back_is_due_at_once_and_kills_nothing() {
+    let mut timer = timer(When::At(WallTime(0)));
+    for token in 1..=4 {
+        run(
+            &mut timer,
+            token,
+            0,
+            &Outcome::Interrupted { died: false },
+            10,
+        );
+        assert_eq!(timer.due(), Some(WallTime(0)));
+    }
+}
+
+#[test]
+fn only_the_newest_token_settles() {
+    let mut timer = timer(When::At(WallTime(0)));
+    timer.start(&node("n1"), Token(1), WallTime(0)).unwrap();
+    timer
+        .settle(Token(1), &Outcome::Interrupted { died: true }, WallTime(1))
+        .unwrap();
+    timer.start(&node("n2"), Token(2), WallTime(2)).unwrap();
+    assert_eq!(
+        timer.settle(Token(1), &Outcome::Done, WallTime(3)),
+        Err(Stale)
+    );
+    assert_eq!(
+        timer.settle(Token(2), &Outcome::Done, WallTime(3)),
+        Ok(Settled::Accepted)
+    );
+    assert_eq!(
+        timer.settle(Token(2), &Outcome::Done, WallTime(3)),
+        Ok(Settled::Again)
+    );
+}
+
+#[test]
+fn a_rearmed_timer_drops_the_outcome_of_the_run_before() {
+    let mut timer = timer(When::At(WallTime(0)));
+    timer.start(&node("n1"), Token(1), WallTime(0)).unwrap();
+    timer.rearm(WallTime(9_000), WallTime(1));
+    assert_eq!(
+        timer.settle(Token(1), &Outcome::Done, WallTime(2)),
+        Err(Stale)
+    );
+    assert_eq!((timer.due(), timer.generation), (Some(WallTime(9_000)), 2));
+}
+
+#[test]
+fn attempts_of_one_occurrence_share_one_run_id() {
+    let mut timer = timer(When::At(WallTime(0)));
+    let first = timer.start(&node("n1"), Token(1), WallTime(0)).unwrap();
+    timer.settle(Token(1), &failed(), WallTime(1)).unwrap();
+    let second = timer.start(&node("n1"), Token(2), WallTime(2_000)).unwrap();
+    assert_eq!((first.id, first.attempt + 1), (second.id, second.attempt));
+}
+
+#[test]
+fn a_record_reads_back_as_it_was_written() {
+    use crate::record::{decode, encode};
+    let cron = Cron::parse("*/5 * * * *", "Europe/Berlin").unwrap();
+    let mut timer = timer(When::Cron(cron));
+    timer.spec.payload = Payload(vec![0, 255, 7].into());
+    timer.uid = Uid(u128::MAX);
+    let back: Timer = decode(b"t", &encode(&timer)).unwrap();
+    assert_eq!(back, timer);
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_refused_in_words() {
+    use crate::record::{Unreadable, decode};
+    let refused = decode::<Timer>(b"t", &[9, 1, 2]).unwrap_err();
+    assert!(
+        matches!(refused, Unreadable::Version { found: 9, .. }),
+        "{refused}"
+    );
+}
