@@ -1,13 +1,12 @@
 //! The lane: one report at a time, repeated until it is answered; everything that must arrive is in it.
 
-use super::{Base, Effect, Stance};
+use super::{Base, Effect, Entry, Stance};
 use crate::id::Uid;
 use crate::message::{Act, Items, NodeMessage, Reply, Report, ReportAnswer};
 use crate::op::Refusal;
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now};
 use crate::timer::Timer;
-use std::collections::BTreeSet;
 
 /// A report that is not answered for this long is said again.
 const REPEAT_AFTER: Millis = Millis(1_000);
@@ -95,14 +94,15 @@ impl Base {
         let urgent = !self.lane.items.is_empty() && self.lane.items.resumed.is_none();
         let wanted = urgent || self.lane.ship_at.is_some_and(|at| at <= now.boot);
         if speaks && wanted {
-            self.report(now, Act::Stay, |_| false);
+            self.report(now, Act::Stay, None);
         }
     }
 
-    /// Sends a report. It carries everything that the coordinator has not heard, and `also` these timers.
-    pub(super) fn report(&mut self, now: Now, act: Act, also: impl Fn(&super::Entry) -> bool) {
+    /// Sends a report. It carries everything that the coordinator has to hear, and `also` these timers.
+    pub(super) fn report(&mut self, now: Now, act: Act, also: Option<fn(&Entry) -> bool>) {
         let mut items = std::mem::take(&mut self.lane.items);
-        items.changed = self.timers_to_ship(also);
+        items.changed = self.timers_to_ship(&items.handed, also);
+        self.lane.items.handed = self.keep_for_later(&mut items);
         items.gone = self.gone.iter().copied().collect();
         self.lane.ship_at = None;
         self.lane.seq += 1;
@@ -122,21 +122,23 @@ impl Base {
     }
 
     /// Timers that the coordinator does not have, at most a report full; what is left goes in the next.
-    fn timers_to_ship(&mut self, also: impl Fn(&super::Entry) -> bool) -> Vec<Timer> {
-        let handed: BTreeSet<Uid> = self.lane.items.handed.iter().copied().collect();
+    fn timers_to_ship(&self, handed: &[Uid], also: Option<fn(&Entry) -> bool>) -> Vec<Timer> {
+        let others = also.map(|also| self.timers.values().filter(move |entry| also(entry)));
+        let others = others.into_iter().flatten();
+        let handed = handed.iter().filter_map(|uid| self.timers.get(uid));
+        let others = others
+            .chain(handed)
+            .filter(|entry| !self.is_unshipped(entry));
         let unshipped = self
             .queues
             .unshipped
             .iter()
             .filter_map(|uid| self.timers.get(uid));
-        let others = self.timers.values().filter(|entry| {
-            let uid = entry.timer.uid;
-            !self.queues.unshipped.contains(&uid) && (also(entry) || handed.contains(&uid))
-        });
-        let proposed = self.desk.proposed();
+        let known = unshipped.chain(others).map(|entry| &entry.timer);
         let mut bytes = 0;
-        proposed
-            .chain(unshipped.chain(others).map(|entry| &entry.timer))
+        self.desk
+            .proposed()
+            .chain(known)
             .take_while(|timer| {
                 let fits = bytes < REPORT_BYTES_MAX;
                 bytes += TIMER_BYTES + timer.spec.payload.0.len();
@@ -144,6 +146,22 @@ impl Base {
             })
             .cloned()
             .collect()
+    }
+
+    /// A timer is handed over with its state or after it: what did not fit waits for the next report.
+    fn keep_for_later(&self, items: &mut Items) -> Vec<Uid> {
+        let told = |uid: &Uid| {
+            let entry = self.timers.get(uid);
+            entry.is_none_or(|entry| entry.shipped == entry.timer.revision)
+                || items.changed.iter().any(|timer| timer.uid == *uid)
+        };
+        let (now, later) = items.handed.iter().partition(|uid| told(uid));
+        items.handed = now;
+        later
+    }
+
+    fn is_unshipped(&self, entry: &Entry) -> bool {
+        self.queues.unshipped.contains(&entry.timer.uid)
     }
 
     /// The answer to the outstanding report; any other answer is dropped.

@@ -16,9 +16,7 @@ impl Base {
     pub(super) fn say_active(&mut self, now: Now) {
         if self.link.is_open() && self.lane.is_free() && self.stance != Stance::Active {
             let known = self.meta.known;
-            self.report(now, Act::Active { known }, |entry| {
-                entry.shipped > 0 && entry.shipped < entry.timer.revision
-            });
+            self.report(now, Act::Active { known }, Some(is_stale_there));
         }
     }
 
@@ -148,4 +146,9 @@ impl Base {
         self.gone.insert(uid);
         self.dirty.insert(Key::Gone(uid));
     }
+}
+
+/// The coordinator has an older state of it: of a light timer, that was handed over once.
+fn is_stale_there(entry: &Entry) -> bool {
+    entry.shipped > 0 && entry.shipped < entry.timer.revision
 }

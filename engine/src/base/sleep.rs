@@ -212,7 +212,7 @@ impl Base {
             self_wake: self.first_pinned(),
             interrupted,
         };
-        self.report(now, act, is_tail);
+        self.report(now, act, Some(is_tail));
     }
 
     /// Runs in flight are given some time to end.
@@ -235,7 +235,7 @@ impl Base {
             .sum();
         let long = tail > super::lane::REPORT_BYTES_MAX;
         if long {
-            self.report(now, Act::Stay, is_tail);
+            self.report(now, Act::Stay, Some(is_tail));
         }
         long
     }
@@ -284,7 +284,11 @@ impl Base {
         self.meta.known = LogIndex(0);
         if self.link.is_open() && self.lane.is_free() {
             let known = LogIndex(0);
-            self.report(now, Act::Active { known }, |entry| entry.timer.is_movable());
+            self.report(
+                now,
+                Act::Active { known },
+                Some(|entry| entry.timer.is_movable()),
+            );
         }
     }
 
@@ -318,7 +322,7 @@ impl Base {
         let interrupted = self.abandon_runs();
         self.stance = Stance::Leaving;
         self.change_meta(|meta| meta.handed_over = true);
-        self.report(now, Act::Goodbye { interrupted }, is_tail);
+        self.report(now, Act::Goodbye { interrupted }, Some(is_tail));
     }
 
     /// The node has left: its movable timers are the pool's.

@@ -67,6 +67,13 @@ impl Pool {
         self.tell(node, Order::Due { runs });
     }
 
+    /// An order was answered.
+    pub(super) fn drop_order(&mut self, node: &NodeId, key: OrderKey) {
+        if let Some(live) = self.live.get_mut(node) {
+            live.orders.remove(&key);
+        }
+    }
+
     pub(super) fn drop_orders(&mut self, node: &NodeId, done: impl Fn(&OrderKey) -> bool) {
         if let Some(live) = self.live.get_mut(node) {
             live.orders.retain(|key, _| !done(key));

@@ -146,7 +146,7 @@ impl Pool {
     /// What is true whoever owns what: runs, answers, capacity, readiness.
     fn hear_items(&mut self, now: Now, node: &NodeId, items: &Items) {
         for token in &items.accepted {
-            self.drop_orders(node, |key| *key == OrderKey::Due(*token));
+            self.drop_order(node, OrderKey::Due(*token));
         }
         for outcome in &items.outcomes {
             self.settle(now, node, outcome);
@@ -155,7 +155,7 @@ impl Pool {
             self.hear_declined(now, node, *token);
         }
         for uid in &items.taken {
-            self.drop_orders(node, |key| *key == OrderKey::Give(*uid));
+            self.drop_order(node, OrderKey::Give(*uid));
         }
         for (id, answer) in &items.answers {
             self.hear_answer(node, *id, answer.clone());
@@ -169,7 +169,7 @@ impl Pool {
 
     fn settle(&mut self, now: Now, node: &NodeId, outcome: &(Uid, Token, Outcome)) {
         let (uid, token, outcome) = outcome;
-        self.drop_orders(node, |key| *key == OrderKey::Due(*token));
+        self.drop_order(node, OrderKey::Due(*token));
         if self.ledger.settle(*uid, *token, outcome, now.wall).is_err() {
             self.note(Note::StaleOutcome(node.clone()));
         }
@@ -177,7 +177,7 @@ impl Pool {
 
     /// A run that its node could not begin waits for another one, or for this one to have room again.
     fn hear_declined(&mut self, now: Now, node: &NodeId, token: Token) {
-        self.drop_orders(node, |key| *key == OrderKey::Due(token));
+        self.drop_order(node, OrderKey::Due(token));
         let claimed = self.ledger.claimed(node).find(|timer| timer.token == token);
         let Some((uid, handler)) = claimed.map(|t| (t.uid, t.spec.handler.clone())) else {
             return;

@@ -98,7 +98,7 @@ impl Pool {
     }
 
     pub(super) fn hear_answer(&mut self, node: &NodeId, id: u64, answer: Answer) {
-        self.drop_orders(node, |key| *key == OrderKey::Change(id));
+        self.drop_order(node, OrderKey::Change(id));
         if self.ledger.note_applied(id) {
             return;
         }
@@ -122,7 +122,7 @@ impl Pool {
             .extract_if(.., |_, route| over(route))
             .collect();
         for (id, route) in ended {
-            self.drop_orders(&route.node, |key| *key == OrderKey::Change(id));
+            self.drop_order(&route.node, OrderKey::Change(id));
             self.reply(&route.asker, silent(&route.node, Millis(1_000)));
         }
     }

@@ -50,7 +50,7 @@ impl Pool {
         };
         if self.watch.named.as_ref() == Some(&named) {
             self.watch.armed = true;
-            self.drop_orders(node, |key| *key == OrderKey::Arm);
+            self.drop_order(node, OrderKey::Arm);
         }
     }
 
@@ -86,7 +86,7 @@ impl Pool {
     }
 
     fn release(&mut self, node: &NodeId) {
-        self.drop_orders(node, |key| *key == OrderKey::Arm);
+        self.drop_order(node, OrderKey::Arm);
         if self
             .ledger
             .node(node)
