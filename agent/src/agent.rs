@@ -1,0 +1,231 @@
+//! A running agent, as the program or the application around it holds it.
+//!
+//! Its life (what is started, watched and ended, in which order) is in `life`; what it decides is the base's
+//! affair.
+
+mod life;
+
+use crate::asking::Asking;
+use crate::config::{self, Config, Error};
+use crate::events;
+use crate::executor::Executor;
+use crate::link;
+use crate::local::{self, Failure, LocalRun};
+use crate::task::{Mailbox, Task};
+use dormouse_edge::listen::{self, Address};
+use dormouse_engine::base::View;
+use dormouse_engine::id::{TimerId, TimerName, Uid};
+use dormouse_engine::op::{Answer, Cancelled, NewTime, Op, Refusal};
+use dormouse_engine::timer::{Durability, HandlerName, NewTimer, Payload, Placement, Timer, When};
+use life::Life;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Requests that wait to be decided.
+const ASKS_LENGTH: usize = 1_024;
+/// Messages of the coordinator that wait to be decided; more wait on the wire.
+const EVENTS_LENGTH: usize = 64;
+/// How many runs of one in-process handler are in work at once, unless said otherwise.
+const CONCURRENCY: u32 = 64;
+
+/// A running agent. Clones are the same one; it runs until [`Agent::stop`], also when all are dropped.
+#[derive(Clone)]
+pub struct Agent {
+    asking: Asking,
+    executor: Arc<Executor>,
+    address: Address,
+    stop: CancellationToken,
+    ended: watch::Receiver<Option<Result<(), Error>>>,
+}
+
+/// Runs an agent until `shutdown`, then hands everything over, within five seconds.
+///
+/// # Errors
+/// [`Error`] says why it did not start or could not go on, and [`Error::exit_code`] how a program ends by it.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let agent = Agent::start(config).await?;
+    tokio::select! {
+        ended = agent.ended() => return ended,
+        () = shutdown => {}
+    }
+    agent.stop().await
+}
+
+/// Life.
+impl Agent {
+    /// Starts an agent; it serves when this returns. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the configuration, the address or the data directory cannot be used.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        config::check_coordinator(&config.coordinator)?;
+        let endpoint = link::endpoint(&config.coordinator).map_err(|_| Error::Coordinator {
+            address: config.coordinator.clone(),
+            why: "is no address",
+        })?;
+        let (writer, recovered) = life::recover(&config).await?;
+        let listening = listen::listen(&config.listen, config.insecure).await?;
+        let executor = Executor::start().map_err(Error::system("a thread or a timer"))?;
+        let (asks, asked) = mpsc::channel(ASKS_LENGTH);
+        let (events, happened) = mpsc::channel(EVENTS_LENGTH);
+        let mailbox = Mailbox {
+            link: happened,
+            asks: asked,
+        };
+        let task = Task::new(recovered, writer.clone(), Arc::clone(&executor), mailbox)?;
+        let (ended_sender, ended) = watch::channel(None);
+        let agent = Self {
+            asking: Asking {
+                asks,
+                node: config.node.clone(),
+                pool: config.pool.clone(),
+            },
+            executor,
+            address: listening.address().clone(),
+            stop: CancellationToken::new(),
+            ended,
+        };
+        events::started(&config.node, listening.address());
+        let life = Life::begin(&agent, task, writer, (endpoint, events), listening);
+        tokio::spawn(async move {
+            // Somebody may look at it, or nobody.
+            ended_sender.send_replace(Some(life.live().await));
+        });
+        Ok(agent)
+    }
+
+    /// Where it listens, with the port that was given.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Hands everything over and ends, within five seconds.
+    ///
+    /// # Errors
+    /// As [`Agent::ended`].
+    pub async fn stop(&self) -> Result<(), Error> {
+        self.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits until the agent has ended, of itself or by [`Agent::stop`].
+    ///
+    /// # Errors
+    /// Why it could not go on.
+    pub async fn ended(&self) -> Result<(), Error> {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(result) => result.clone().unwrap_or(Err(Error::Fault)),
+            Err(_) => Err(Error::Fault),
+        }
+    }
+}
+
+/// For the application around it.
+impl Agent {
+    /// A timer of this node's pool with a fresh identity: movable, REPLICATED and without payload, until its
+    /// fields are set otherwise.
+    #[must_use]
+    pub fn draft(&self, id: TimerId, handler: HandlerName, when: When) -> NewTimer {
+        NewTimer {
+            pool: self.asking.pool.clone(),
+            id,
+            uid: Uid(Uuid::now_v7().as_u128()),
+            request: Uuid::now_v7().as_u128(),
+            when,
+            placement: Placement::Movable,
+            handler,
+            payload: Payload::default(),
+            content_type: String::new(),
+            durability: Durability::Replicated,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// Registers a timer; answered when it is as durable as it asks for. None if it is pinned to a node that
+    /// sleeps: then it is stored for that node. Asking again with the same draft changes nothing.
+    ///
+    /// # Errors
+    /// Why it was refused, and whether asking again helps.
+    pub async fn create(&self, new: NewTimer) -> Result<Option<Timer>, Refusal> {
+        timer(self.asking.decide(Op::Create(Box::new(new))).await)
+    }
+
+    /// Looks a timer up, wherever it is.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], or why it cannot be known just now.
+    pub async fn look(&self, name: TimerName) -> Result<Option<Timer>, Refusal> {
+        timer(self.asking.decide(Op::Look { name }).await)
+    }
+
+    /// Moves the next firing of a timer. None as in [`Agent::create`].
+    ///
+    /// # Errors
+    /// As [`Agent::create`].
+    pub async fn rearm(&self, name: TimerName, to: NewTime) -> Result<Option<Timer>, Refusal> {
+        timer(self.asking.decide(Op::Rearm { name, to }).await)
+    }
+
+    /// Ends a timer. None as in [`Agent::create`].
+    ///
+    /// # Errors
+    /// As [`Agent::create`].
+    pub async fn cancel(&self, name: TimerName) -> Result<Option<Cancelled>, Refusal> {
+        match self.asking.decide(Op::Cancel { name }).await {
+            Answer::Cancelled(cancelled) => Ok(Some(cancelled)),
+            Answer::Pending => Ok(None),
+            Answer::Refused(refusal) => Err(refusal),
+            other => Err(misfit(&other)),
+        }
+    }
+
+    /// Has any operation decided, as the services do.
+    pub async fn decide(&self, op: Op) -> Answer {
+        self.asking.decide(op).await
+    }
+
+    /// How this node is; none if the agent has ended.
+    pub async fn view(&self) -> Option<View> {
+        self.asking.view().await
+    }
+
+    /// Runs `handler` in this process for every run of `name`, at most 64 at once.
+    pub fn handle<F, Fut>(&self, name: HandlerName, handler: F)
+    where
+        F: Fn(LocalRun) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        self.handle_at_most(name, CONCURRENCY, handler);
+    }
+
+    /// As [`Agent::handle`], with at most `concurrency` runs at once.
+    pub fn handle_at_most<F, Fut>(&self, name: HandlerName, concurrency: u32, handler: F)
+    where
+        F: Fn(LocalRun) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        local::attach(&self.executor, name, concurrency, handler);
+    }
+}
+
+fn timer(answer: Answer) -> Result<Option<Timer>, Refusal> {
+    match answer {
+        Answer::Timer(timer) => Ok(Some(*timer)),
+        Answer::Pending => Ok(None),
+        Answer::Refused(refusal) => Err(refusal),
+        other => Err(misfit(&other)),
+    }
+}
+
+fn misfit(answer: &Answer) -> Refusal {
+    let status = dormouse_edge::answer::unexpected(answer);
+    Refusal::Precondition {
+        why: status.message().into(),
+    }
+}

@@ -1,0 +1,186 @@
+//! The life of an agent: start, serve, stop.
+//!
+//! ```text
+//! start:  data directory -> base -> socket -> link, API
+//! stop:   no new runs -> those in flight end, for a moment -> the base hands over -> streams and sockets close
+//! ```
+//!
+//! What happens in between is the affair of the tasks; this file starts them and watches that all of them live.
+
+use super::Agent;
+use crate::asking::Asking;
+use crate::config::{Config, Error};
+use crate::executor::Executor;
+use crate::link::{self, Event};
+use crate::node::Nodes;
+use crate::task::{Ask, End, Task};
+use crate::workers::Workers;
+use crate::{events, wire};
+use dormouse_edge::clock;
+use dormouse_edge::listen::{self, Listening};
+use dormouse_edge::timers::Timers;
+use dormouse_engine::base::{self, Base, Effect};
+use dormouse_engine::decision::Decision;
+use dormouse_proto::v1::node_service_server::NodeServiceServer;
+use dormouse_proto::v1::worker_service_server::WorkerServiceServer;
+use dormouse_store::{Disk, Kind, Writer};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+use tonic::transport::server::Router;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use uuid::Uuid;
+
+/// How long runs in flight have to end if the coordinator is not there to take them over; otherwise the base
+/// waits for them.
+const RUNS_GRACE: Duration = Duration::from_secs(3);
+/// How long the hand-over may take, with what the runs took.
+const HAND_OVER_LIMIT: Duration = Duration::from_millis(4_600);
+/// How long open calls have to end after that: the whole is below five seconds.
+const SERVE_GRACE: Duration = Duration::from_millis(300);
+
+/// Opens the data directory and reads the base back from it.
+pub(super) async fn recover(config: &Config) -> Result<(Writer, Recovered), Error> {
+    let owner = format!("{}/{}", config.pool, config.node);
+    let store = dormouse_store::Config::new(&config.data, Kind::Agent, owner);
+    let of_base = base::Config {
+        node: config.node.clone(),
+        pool: config.pool.clone(),
+        rack: config.rack.clone(),
+        incarnation: Uuid::now_v7().as_u128(),
+        replicate_after: wire::millis(config.replicate_after),
+    };
+    let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
+        let (writer, loaded) = Writer::start(Disk::open(&store)?)?;
+        let state = loaded
+            .state
+            .iter()
+            .map(|(key, value)| (key.to_vec(), value.to_vec()));
+        let recovered = Base::recover(of_base, state, clock::now())?;
+        Ok((writer, recovered))
+    });
+    opened.await.map_err(|_| Error::Fault)?
+}
+
+type Recovered = (Base, Decision<Effect>);
+
+/// The tasks of a running agent.
+pub(super) struct Life {
+    asking: Asking,
+    executor: Arc<Executor>,
+    writer: Writer,
+    base: JoinHandle<Result<End, Error>>,
+    link: JoinHandle<()>,
+    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    health: HealthReporter,
+    stop: CancellationToken,
+    close: CancellationToken,
+}
+
+impl Life {
+    pub(super) fn begin(
+        agent: &Agent,
+        task: Task,
+        writer: Writer,
+        (endpoint, events): (Endpoint, mpsc::Sender<Event>),
+        listening: Listening,
+    ) -> Self {
+        let close = CancellationToken::new();
+        let (health, router) = services(agent);
+        let server = listening.serve(router, close.clone().cancelled_owned());
+        Self {
+            asking: agent.asking.clone(),
+            executor: Arc::clone(&agent.executor),
+            writer,
+            base: tokio::spawn(task.run()),
+            link: tokio::spawn(link::run(endpoint, events, close.clone())),
+            server: tokio::spawn(server),
+            health,
+            stop: agent.stop.clone(),
+            close,
+        }
+    }
+
+    /// Until somebody stops it or the base ends; then the end of all tasks.
+    pub(super) async fn live(mut self) -> Result<(), Error> {
+        let ended = tokio::select! {
+            ended = &mut self.base => Some(ended),
+            () = self.stop.cancelled() => None,
+        };
+        let result = match ended {
+            Some(ended) => ended.unwrap_or(Err(Error::Fault)),
+            None => self.hand_over().await,
+        };
+        self.close().await;
+        match result? {
+            End::Stopped => Ok(()),
+            End::Clashed => {
+                events::clashed();
+                Err(Error::Clashed)
+            }
+        }
+    }
+
+    async fn hand_over(&mut self) -> Result<End, Error> {
+        events::stopping(self.executor.in_flight());
+        self.health
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
+        self.executor.withdraw();
+        let base = &mut self.base;
+        let handed_over = async {
+            if !self.asking.view().await.is_some_and(|view| view.connected) {
+                // Nobody would take them over, and what has ended is not done again after the next start.
+                let _ = tokio::time::timeout(RUNS_GRACE, self.executor.idle()).await;
+            }
+            // If the task has ended meanwhile, its handle says so.
+            let _ = self.asking.asks.send(Ask::Stop).await;
+            base.await.unwrap_or(Err(Error::Fault))
+        };
+        let ended = tokio::time::timeout(HAND_OVER_LIMIT, handed_over).await;
+        events::stopped(ended.is_ok());
+        ended.unwrap_or(Ok(End::Stopped))
+    }
+
+    /// Ends what is left, in the order in which it depends on each other.
+    async fn close(mut self) {
+        self.base.abort();
+        self.executor.close();
+        self.close.cancel();
+        if tokio::time::timeout(SERVE_GRACE, &mut self.server)
+            .await
+            .is_err()
+        {
+            self.server.abort();
+        }
+        self.link.abort();
+        let writer = self.writer;
+        // Everything that was submitted is still written; a panic there was logged there.
+        let _ = tokio::task::spawn_blocking(move || writer.close()).await;
+    }
+}
+
+fn services(agent: &Agent) -> (HealthReporter, Router) {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let workers = Workers {
+        executor: Arc::clone(&agent.executor),
+        node: agent.asking.node.clone(),
+        pool: agent.asking.pool.clone(),
+    };
+    let nodes = Nodes {
+        asking: agent.asking.clone(),
+        executor: Arc::clone(&agent.executor),
+    };
+    let router = listen::builder()
+        .add_service(health_service)
+        .add_service(Timers::service(agent.asking.clone()))
+        .add_service(
+            WorkerServiceServer::new(workers).max_decoding_message_size(listen::MESSAGE_MAX),
+        )
+        .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(listen::MESSAGE_MAX));
+    (health, router)
+}
