@@ -131,7 +131,7 @@ fn register_durably(criterion: &mut Criterion) {
             },
             |timers| {
                 for timer in timers {
-                    disk.append(&[timer]).expect("the disk takes it");
+                    disk.append(&vec![timer]).expect("the disk takes it");
                 }
             },
             BatchSize::SmallInput,
