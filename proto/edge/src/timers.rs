@@ -2,22 +2,21 @@
 //!
 //! Who decides is behind [`Ask`]. What this version does not do yet answers `UNIMPLEMENTED` and says so.
 
+mod pages;
+
 use crate::answer;
 use crate::clock;
 use crate::fault;
-use crate::request::{self, Here, Listing};
+use crate::request::{self, Here};
 use dormouse_engine::id::{NodeId, PoolId, TimerName};
 use dormouse_engine::op::{Answer, Op, Refusal};
-use dormouse_engine::timer::{NewTimer, Timer};
+use dormouse_engine::timer::{Durability, NewTimer, Placement};
 use dormouse_proto::v1;
 use futures_util::future::join_all;
 use prost::Message as _;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 use v1::timer_service_server::{TimerService, TimerServiceServer};
-
-/// How many pages of the engine one filtered list looks through before it answers with what it has.
-const ROUNDS_MAX: usize = 10;
 
 /// Whoever decides about timers: a pool's coordinator, or an agent's base.
 pub trait Ask: Send + Sync + 'static {
@@ -41,9 +40,14 @@ pub struct Timers<A> {
 }
 
 impl<A: Ask> Timers<A> {
+    /// The calls themselves, for those who have a server of their own.
+    pub fn new(owner: A) -> Self {
+        Self { owner }
+    }
+
     /// The service of `owner`, with the limits that every server of ours has.
     pub fn service(owner: A) -> TimerServiceServer<Self> {
-        TimerServiceServer::new(Self { owner })
+        TimerServiceServer::new(Self::new(owner))
             .max_decoding_message_size(crate::listen::MESSAGE_MAX)
     }
 
@@ -104,128 +108,15 @@ impl<A: Ask> Timers<A> {
         let pool = name.pool.clone();
         answer::cancelled(&self.owner.ask(&pool, Op::Cancel { name }).await)
     }
-
-    async fn list(&self, listing: &Listing) -> Result<v1::ListTimersResponse, Status> {
-        let pools = match &listing.pool {
-            Some(pool) => vec![pool.clone()],
-            None => self.owner.pools(),
-        };
-        let mut page = Page::new(listing);
-        let begun = |pool: &PoolId| {
-            listing
-                .after
-                .as_ref()
-                .is_none_or(|after| after.pool <= *pool)
-        };
-        for pool in pools.iter().filter(|pool| begun(pool)) {
-            let is_last = pools.last() == Some(pool);
-            if self.list_pool(pool, &mut page).await? == Filled::Yes {
-                return Ok(page.response(true));
-            }
-            if page.is_full() {
-                return Ok(page.response(!is_last));
-            }
-        }
-        Ok(page.response(false))
-    }
-
-    async fn list_pool(&self, pool: &PoolId, page: &mut Page<'_>) -> Result<Filled, Status> {
-        loop {
-            let after = page.last.clone().filter(|after| after.pool == *pool);
-            let op = Op::List {
-                after,
-                limit: page.limit(),
-            };
-            match self.owner.ask(pool, op).await {
-                Answer::List { timers, more } => {
-                    let filled = page.add(&timers, more);
-                    if filled == Filled::Yes || !more || timers.is_empty() {
-                        return Ok(filled);
-                    }
-                }
-                Answer::Refused(why) => return Err(answer::refusal(&why)),
-                other => return Err(answer::unexpected(&other)),
-            }
-        }
-    }
-}
-
-/// Whether a page holds all that it can while there is more in its pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Filled {
-    Yes,
-    No,
-}
-
-/// The page that a list is filling.
-struct Page<'a> {
-    listing: &'a Listing,
-    found: Vec<v1::Timer>,
-    last: Option<TimerName>,
-    rounds: usize,
-}
-
-impl<'a> Page<'a> {
-    fn new(listing: &'a Listing) -> Self {
-        Self {
-            listing,
-            found: Vec::new(),
-            last: listing.after.clone(),
-            rounds: 0,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.found.len() >= self.listing.size || self.rounds >= ROUNDS_MAX
-    }
-
-    /// A filter may let nothing pass, so that it looks at many for a few.
-    fn limit(&self) -> u32 {
-        let wanted = match self.listing.takes_all() {
-            true => self.listing.size.saturating_sub(self.found.len()).max(1),
-            false => request::PAGE_MAX.unsigned_abs() as usize,
-        };
-        u32::try_from(wanted).unwrap_or(u32::MAX)
-    }
-
-    fn add(&mut self, timers: &[Timer], more: bool) -> Filled {
-        self.rounds += 1;
-        for (at, timer) in timers.iter().enumerate() {
-            if self.found.len() >= self.listing.size {
-                return Filled::Yes;
-            }
-            self.last = Some(timer.name.clone());
-            let shown = answer::timer(timer);
-            if self.listing.takes(&shown) {
-                self.found.push(shown);
-            }
-            if self.found.len() >= self.listing.size && at + 1 < timers.len() {
-                return Filled::Yes;
-            }
-        }
-        if more && self.is_full() {
-            Filled::Yes
-        } else {
-            Filled::No
-        }
-    }
-
-    fn response(self, more: bool) -> v1::ListTimersResponse {
-        let token = self.last.filter(|_| more).map(|last| last.to_string());
-        v1::ListTimersResponse {
-            timers: self.found,
-            next_page_token: token.unwrap_or_default(),
-        }
-    }
 }
 
 /// What is known of a timer that is stored for a node that sleeps.
 fn pending(new: &NewTimer) -> v1::Timer {
     let node = match &new.placement {
-        dormouse_engine::timer::Placement::Pinned(node) => Some(node.clone()),
-        dormouse_engine::timer::Placement::Movable => None,
+        Placement::Pinned(node) => Some(node.clone()),
+        Placement::Movable => None,
     };
-    let replicated = new.durability == dormouse_engine::timer::Durability::Replicated;
+    let replicated = new.durability == Durability::Replicated;
     let name = TimerName {
         pool: new.pool.clone(),
         node: node.clone().filter(|_| !replicated),
@@ -283,7 +174,7 @@ impl<A: Ask> TimerService for Timers<A> {
         request: Request<v1::ListTimersRequest>,
     ) -> Result<Response<v1::ListTimersResponse>, Status> {
         let listing = request::listing(request.into_inner())?;
-        self.list(&listing).await.map(Response::new)
+        pages::list(&self.owner, &listing).await.map(Response::new)
     }
 
     async fn rearm_timer(
