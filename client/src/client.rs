@@ -272,6 +272,12 @@ impl TimerPages {
         Ok(Some(timers))
     }
 
+    /// Whether there may be a further page.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.request.is_some()
+    }
+
     /// All pages that are left, in one list.
     ///
     /// # Errors
