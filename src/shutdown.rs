@@ -1,0 +1,17 @@
+//! The wish that the process end: SIGTERM from a supervisor, Ctrl-C from a terminal.
+
+use crate::failure::Failure;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A future that ends at the first SIGTERM or SIGINT from now on. Must be called within a runtime.
+pub(crate) fn asked() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let refused = |error| Failure::failed(format!("the system does not deliver signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
