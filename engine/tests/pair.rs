@@ -1,0 +1,425 @@
+//! A pool and its nodes over a perfect network, step by step.
+//!
+//! This is the shortest way to see the whole protocol work; what faults do to it is the simulator's matter.
+
+use dormouse_engine::base::{self, Base};
+use dormouse_engine::decision::Decision;
+use dormouse_engine::hierarchy::Cover;
+use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
+use dormouse_engine::op::{Activity, Answer, Cancelled, Op};
+use dormouse_engine::pool::{self, Link, Pool};
+use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
+use dormouse_engine::timer::{
+    Durability, Ending, HandlerName, NewTimer, Outcome, Payload, Phase, Placement, Run, When,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+const START: i64 = 1_800_000_000_000;
+
+struct Cell {
+    now: u64,
+    pool: Pool,
+    bases: BTreeMap<NodeId, Base>,
+    mail: VecDeque<(NodeId, Mail)>,
+    answers: BTreeMap<u64, Answer>,
+    runs: Vec<(NodeId, Run)>,
+    asks: u64,
+}
+
+enum Mail {
+    Up(pool::Input),
+    Down(base::Input),
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+impl Cell {
+    fn new(nodes: &[(&str, &str)]) -> Self {
+        let config = pool::Config {
+            pool: PoolId::new("default").unwrap(),
+            ledger: 77,
+            lease: Millis(10_000),
+            wake_grace: Millis(2_000),
+            group_capacity: 8,
+        };
+        let (pool, first) = Pool::recover(config, Vec::new(), time(0)).unwrap();
+        assert!(first.effects.is_empty());
+        let mut cell = Self {
+            now: 0,
+            pool,
+            bases: BTreeMap::new(),
+            mail: VecDeque::new(),
+            answers: BTreeMap::new(),
+            runs: Vec::new(),
+            asks: 0,
+        };
+        for (name, rack) in nodes {
+            cell.start(name, rack);
+        }
+        cell
+    }
+
+    /// A process without memory and without a link is in the place of the node.
+    fn kill(&mut self, name: &str, rack: &str) {
+        let config = base::Config {
+            node: node(name),
+            pool: PoolId::new("default").unwrap(),
+            rack: RackId::new(rack).unwrap(),
+            incarnation: u128::from(self.now),
+            replicate_after: Millis(200),
+        };
+        let (base, _) = Base::recover(config, Vec::new(), time(self.now)).unwrap();
+        self.bases.insert(node(name), base);
+    }
+
+    fn start(&mut self, name: &str, rack: &str) {
+        self.kill(name, rack);
+        let places = BTreeMap::from([(HandlerName::new("h").unwrap(), 10)]);
+        self.mail
+            .push_back((node(name), Mail::Down(base::Input::Workers { places })));
+        self.mail
+            .push_back((node(name), Mail::Down(base::Input::Connected)));
+        self.settle();
+    }
+
+    /// Delivers everything until nobody has anything to say.
+    fn settle(&mut self) {
+        while let Some((name, mail)) = self.mail.pop_front() {
+            match mail {
+                Mail::Up(input) => {
+                    let decision = self.pool.handle(time(self.now), vec![input]);
+                    self.perform_pool(decision);
+                }
+                Mail::Down(input) => {
+                    let base = self.bases.get_mut(&name).unwrap();
+                    let decision = base.handle(time(self.now), vec![input]);
+                    self.perform_base(&name, decision);
+                }
+            }
+        }
+    }
+
+    fn perform_pool(&mut self, decision: Decision<pool::Effect>) {
+        for effect in decision.effects {
+            match effect {
+                pool::Effect::Send { link, message } => {
+                    let name = self
+                        .bases
+                        .keys()
+                        .nth(usize::try_from(link.0).unwrap())
+                        .unwrap();
+                    self.mail
+                        .push_back((name.clone(), Mail::Down(base::Input::Heard(message))));
+                }
+                pool::Effect::Answer { ask, answer } => drop(self.answers.insert(ask, answer)),
+                pool::Effect::Close { .. } | pool::Effect::Note(_) => {}
+            }
+        }
+    }
+
+    fn perform_base(&mut self, name: &NodeId, decision: Decision<base::Effect>) {
+        let place = self.bases.keys().position(|n| n == name).unwrap();
+        let link = Link(u64::try_from(place).unwrap());
+        for effect in decision.effects {
+            match effect {
+                base::Effect::Send(message) => {
+                    let said = pool::Input::Said { link, message };
+                    self.mail.push_back((name.clone(), Mail::Up(said)));
+                }
+                base::Effect::Answer { ask, answer } => drop(self.answers.insert(ask, answer)),
+                base::Effect::Launch { run, from, .. } => {
+                    assert!(
+                        from <= time(self.now).boot,
+                        "nothing is launched ahead of its time here"
+                    );
+                    let settled = base::Input::Settled {
+                        uid: run.uid,
+                        token: run.token,
+                        outcome: Outcome::Done,
+                    };
+                    self.runs.push((name.clone(), run));
+                    self.mail.push_back((name.clone(), Mail::Down(settled)));
+                }
+                other => panic!("{name} wants {other:?}"),
+            }
+        }
+    }
+
+    /// Lets time pass, a tick every ten milliseconds for everybody.
+    fn pass(&mut self, millis: u64) {
+        for _ in 0..millis / 10 {
+            self.now += 10;
+            let decision = self.pool.handle(time(self.now), vec![pool::Input::Tick]);
+            self.perform_pool(decision);
+            let names: Vec<NodeId> = self.bases.keys().cloned().collect();
+            for name in names {
+                self.mail.push_back((name, Mail::Down(base::Input::Tick)));
+            }
+            self.settle();
+        }
+    }
+
+    fn ask(&mut self, at: Option<&str>, op: Op) -> Answer {
+        self.asks += 1;
+        let ask = self.asks;
+        match at {
+            Some(name) => {
+                let input = base::Input::Asked { ask, op };
+                self.mail.push_back((node(name), Mail::Down(input)));
+            }
+            None => self
+                .mail
+                .push_back((node("n1"), Mail::Up(pool::Input::Asked { ask, op }))),
+        }
+        self.settle();
+        for _ in 0..200 {
+            if let Some(answer) = self.answers.remove(&ask) {
+                return answer;
+            }
+            self.pass(10);
+        }
+        panic!("no answer to {ask}");
+    }
+
+    fn create(&mut self, at: Option<&str>, new: NewTimer) -> TimerName {
+        match self.ask(at, Op::Create(Box::new(new))) {
+            Answer::Timer(timer) => timer.name,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn activity(&mut self, name: &str, activity: Activity) -> Answer {
+        self.ask(
+            Some(name),
+            Op::Activity {
+                node: node(name),
+                activity,
+            },
+        )
+    }
+
+    fn look(&mut self, at: Option<&str>, name: &TimerName) -> dormouse_engine::timer::Timer {
+        match self.ask(at, Op::Look { name: name.clone() }) {
+            Answer::Timer(timer) => *timer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ran(&self) -> Vec<(&str, &str)> {
+        self.runs
+            .iter()
+            .map(|(n, run)| (n.as_str(), run.name.timer.as_str()))
+            .collect()
+    }
+}
+
+fn time(now: u64) -> Now {
+    Now {
+        wall: WallTime(START + i64::try_from(now).unwrap()),
+        boot: BootTime(1_000 + now),
+    }
+}
+
+fn new(id: &str, wait: u64, durability: Durability) -> NewTimer {
+    let uid = id
+        .bytes()
+        .fold(0u128, |uid, byte| uid * 256 + u128::from(byte));
+    NewTimer {
+        pool: PoolId::new("default").unwrap(),
+        id: TimerId::new(id).unwrap(),
+        uid: Uid(uid),
+        request: uid,
+        when: When::After(Millis(wait)),
+        placement: Placement::Movable,
+        handler: HandlerName::new("h").unwrap(),
+        payload: Payload::default(),
+        content_type: String::new(),
+        durability,
+        labels: BTreeMap::new(),
+    }
+}
+
+fn trio() -> Cell {
+    Cell::new(&[("n1", "r1"), ("n2", "r1"), ("n3", "r2")])
+}
+
+#[test]
+fn an_awake_node_fires_its_own_timers_of_every_class() {
+    let mut cell = trio();
+    cell.create(Some("n1"), new("a", 100, Durability::Ephemeral));
+    cell.create(Some("n1"), new("b", 200, Durability::Local));
+    cell.create(Some("n1"), new("c", 300, Durability::ReplicatedAsync));
+    let name = cell.create(Some("n1"), new("d", 400, Durability::Replicated));
+    cell.pass(1_000);
+    assert_eq!(
+        cell.ran(),
+        [("n1", "a"), ("n1", "b"), ("n1", "c"), ("n1", "d")]
+    );
+    assert!(matches!(
+        cell.look(None, &name).phase,
+        Phase::Over {
+            ending: Ending::Done,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn timers_of_an_idle_node_run_on_the_migrator_once() {
+    let mut cell = trio();
+    for durability in [
+        Durability::Ephemeral,
+        Durability::Local,
+        Durability::Replicated,
+    ] {
+        cell.create(
+            Some("n1"),
+            new(&format!("{durability:?}").to_lowercase(), 1_000, durability),
+        );
+    }
+    let answer = cell.activity("n1", Activity::Idle);
+    let by = Some(node("n2"));
+    assert_eq!(
+        answer,
+        Answer::Activity {
+            cover: Some(Cover::Covered { by }),
+            uncovered: None
+        }
+    );
+    cell.pass(2_000);
+    let mut ran = cell.ran();
+    ran.sort_unstable();
+    assert_eq!(
+        ran,
+        [("n2", "ephemeral"), ("n2", "local"), ("n2", "replicated")]
+    );
+}
+
+#[test]
+fn a_resumed_node_takes_its_timers_back() {
+    let mut cell = trio();
+    cell.create(Some("n1"), new("a", 1_000, Durability::Local));
+    cell.create(Some("n1"), new("b", 3_000, Durability::Local));
+    cell.create(Some("n1"), new("c", 3_100, Durability::Replicated));
+    cell.activity("n1", Activity::Idle);
+    cell.pass(1_500);
+    cell.activity("n1", Activity::Active);
+    cell.pass(2_500);
+    assert_eq!(cell.ran(), [("n2", "a"), ("n1", "b"), ("n1", "c")]);
+}
+
+#[test]
+fn when_all_sleep_the_sentry_wakes_runs_and_sleeps_again() {
+    let mut cell = trio();
+    cell.create(Some("n1"), new("a", 5_000, Durability::Local));
+    cell.create(Some("n2"), new("b", 9_000, Durability::Local));
+    cell.activity("n1", Activity::Idle);
+    cell.activity("n2", Activity::Idle);
+    let answer = cell.activity("n3", Activity::Idle);
+    assert!(
+        matches!(
+            answer,
+            Answer::Activity {
+                cover: Some(Cover::Sentry { .. }),
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
+    cell.pass(12_000);
+    assert_eq!(cell.ran(), [("n3", "a"), ("n3", "b")]);
+    assert!(
+        !cell.pool.hierarchy().on_duty(),
+        "the sentry went back to sleep"
+    );
+}
+
+#[test]
+fn a_timer_of_the_pool_runs_on_an_awake_node() {
+    let mut cell = trio();
+    let name = cell.create(None, new("p", 500, Durability::Replicated));
+    cell.pass(1_000);
+    assert_eq!(cell.runs.len(), 1);
+    assert!(cell.look(None, &name).is_over());
+}
+
+#[test]
+fn a_parked_node_adds_timers_that_others_run() {
+    let mut cell = trio();
+    cell.activity("n1", Activity::Idle);
+    cell.create(Some("n1"), new("late", 700, Durability::Local));
+    cell.pass(1_500);
+    assert_eq!(cell.ran(), [("n2", "late")]);
+}
+
+#[test]
+fn a_pinned_timer_wakes_its_sleeping_node_and_nobody_else_runs_it() {
+    let mut cell = trio();
+    let pinned = NewTimer {
+        placement: Placement::Pinned(node("n1")),
+        ..new("pin", 4_000, Durability::Local)
+    };
+    cell.create(Some("n1"), pinned);
+    cell.activity("n1", Activity::Idle);
+    cell.pass(6_000);
+    assert_eq!(cell.ran(), [("n1", "pin")]);
+    let parked = cell
+        .pool
+        .view()
+        .nodes
+        .iter()
+        .any(|n| n.node == node("n1") && n.state == pool::NodeState::Idle);
+    assert!(parked, "the node went back to sleep");
+}
+
+#[test]
+fn what_nobody_at_home_can_run_is_handed_over_and_comes_back() {
+    let mut cell = trio();
+    let places = BTreeMap::new();
+    cell.mail
+        .push_back((node("n1"), Mail::Down(base::Input::Workers { places })));
+    cell.settle();
+    let mut every = new("e", 0, Durability::Local);
+    every.when = When::Every {
+        interval: Millis(1_000),
+        phase: None,
+    };
+    cell.create(Some("n1"), every);
+    cell.pass(3_500);
+    assert_eq!(cell.ran(), [("n2", "e"), ("n2", "e"), ("n2", "e")]);
+}
+
+#[test]
+fn a_lost_node_is_stood_in_for_after_its_lease() {
+    let mut cell = trio();
+    cell.create(Some("n1"), new("a", 2_000, Durability::Replicated));
+    cell.kill("n1", "r1");
+    cell.pass(13_000);
+    assert_eq!(cell.ran(), [("n2", "a")]);
+}
+
+#[test]
+fn cancelling_is_final_wherever_it_is_asked() {
+    let mut cell = trio();
+    let first = cell.create(Some("n1"), new("a", 1_000, Durability::Replicated));
+    let second = cell.create(Some("n1"), new("b", 1_000, Durability::Local));
+    let done = Answer::Cancelled(Cancelled::Cancelled);
+    assert_eq!(
+        cell.ask(
+            None,
+            Op::Cancel {
+                name: first.clone()
+            }
+        ),
+        done
+    );
+    assert_eq!(cell.ask(Some("n3"), Op::Cancel { name: second }), done);
+    cell.pass(2_000);
+    assert!(cell.runs.is_empty());
+    assert!(matches!(
+        cell.ask(Some("n1"), Op::Look { name: first }),
+        Answer::Refused(_)
+    ));
+}
