@@ -19,6 +19,14 @@ const CALLS_END_WITHIN: Duration = Duration::from_secs(2);
 /// How long the journals may take to close after that.
 const POOLS_END_WITHIN: Duration = Duration::from_secs(2);
 
+/// What health is told of: the whole, and each service by its name.
+const SERVICES: [&str; 4] = [
+    "",
+    "dormouse.v1.TimerService",
+    "dormouse.v1.GroupService",
+    "dormouse.v1.AdminService",
+];
+
 /// A coordinator that is recovered and listens, and serves as soon as it is told to.
 pub struct Bound {
     config: Config,
@@ -102,7 +110,11 @@ async fn router(
     stopping: &CancellationToken,
 ) -> (tonic_health::server::HealthReporter, Router) {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_service_status("", ServingStatus::Serving).await;
+    for service in SERVICES {
+        health
+            .set_service_status(service, ServingStatus::Serving)
+            .await;
+    }
     let router = listen::builder()
         .add_service(health_service)
         .add_service(Timers::service(Owner {

@@ -162,3 +162,39 @@ async fn a_stop_with_open_sessions_ends_in_time_and_tells_them() {
     };
     assert_eq!(end, Some(Code::Unavailable));
 }
+
+#[tokio::test]
+async fn what_is_not_grpc_or_too_large_is_refused_and_the_rest_is_served() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path()).await;
+    let junk: [&[u8]; 3] = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        &[0xff; 4096],
+    ];
+    for bytes in junk {
+        let address = server.url.strip_prefix("http://").unwrap();
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        socket.write_all(bytes).await.unwrap();
+        let mut heard = Vec::new();
+        // Closed or reset: either way it ends.
+        let ended = timeout(Duration::from_secs(5), socket.read_to_end(&mut heard)).await;
+        assert!(
+            ended.is_ok(),
+            "the connection is still open after {bytes:?}"
+        );
+    }
+    let mut large = create("large", timer_after(HOUR));
+    large.timer.as_mut().unwrap().payload = vec![0; 5 << 20].into();
+    let status = server.timers().create_timer(large).await.unwrap_err();
+    assert!(status.message().contains("too large"), "{status:?}");
+    assert!(
+        server
+            .timers()
+            .create_timer(create("fine", timer_after(HOUR)))
+            .await
+            .is_ok()
+    );
+    server.stop().await;
+}

@@ -26,7 +26,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Server {
     wire: Wire,
-    url: String,
+    pub url: String,
     stop: oneshot::Sender<()>,
     life: JoinHandle<Result<(), Error>>,
 }
