@@ -33,6 +33,42 @@ const EVENTS_LENGTH: usize = 64;
 const CONCURRENCY: u32 = 64;
 
 /// A running agent. Clones are the same one; it runs until [`Agent::stop`], also when all are dropped.
+///
+/// An application that embeds it registers timers by function calls and handles them with closures:
+///
+/// ```no_run
+/// use dormouse_agent::engine::id::{NodeId, PoolId, RackId, TimerId};
+/// use dormouse_agent::engine::time::Millis;
+/// use dormouse_agent::engine::timer::{HandlerName, When};
+/// use dormouse_agent::{Agent, Config, REPLICATE_AFTER};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let agent = Agent::start(Config {
+///     node: NodeId::new("n1")?,
+///     pool: PoolId::new("default")?,
+///     rack: RackId::new("r1")?,
+///     coordinator: "http://127.0.0.1:7400".into(),
+///     listen: "127.0.0.1:7401".parse()?,
+///     data: "/var/lib/example/dormouse".into(),
+///     replicate_after: REPLICATE_AFTER,
+///     insecure: false,
+/// })
+/// .await?;
+///
+/// let backup = HandlerName::new("backup").expect("it is a name");
+/// agent.handle(backup.clone(), |run| async move {
+///     println!("{} was due at {}", run.name, run.due);
+///     Ok(())
+/// });
+///
+/// let wait = When::After(Millis::from_secs(90));
+/// let timer = agent.create(agent.draft(TimerId::new("tonight")?, backup, wait)).await;
+/// println!("{timer:?}");
+///
+/// agent.stop().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Agent {
     asking: Asking,

@@ -9,6 +9,9 @@
 //!
 //! What waits is taken as one turn; the next is decided while the last one's group is on its way to the disk.
 
+#[cfg(test)]
+mod tests;
+
 use crate::config::Error;
 use crate::events;
 use crate::executor::Executor;

@@ -177,3 +177,65 @@ async fn a_parked_agent_says_nothing_and_uses_no_cpu() {
     let used = agent.cpu_ticks() - used;
     assert!(used <= 1, "{used} ticks in five seconds");
 }
+
+/// What keeps an agent waiting, each in a process of its own.
+#[tokio::test]
+async fn waiting_uses_no_cpu_whatever_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |node: &str, url: &str| Process::start(&dir.path().join(node), url, free_port());
+    let idle = v1::SetActivityRequest {
+        activity: v1::Activity::Idle.into(),
+        node: String::new(),
+    };
+
+    // A worker, with no coordinator to hand the due timer to.
+    let starved = start("starved", NOBODY);
+    let mut timers = TimerServiceClient::new(starved.channel().await);
+    let now = prost_types::Duration {
+        seconds: 0,
+        nanos: 0,
+    };
+    let mut due = create("due".into());
+    due.timer.as_mut().unwrap().schedule = Some(v1::Schedule {
+        kind: Some(v1::schedule::Kind::After(now)),
+    });
+    timers.create_timer(due.clone()).await.unwrap();
+
+    // A worker anywhere in the pool.
+    let coordinator = Coordinator::start().await;
+    let alone = start("alone", &coordinator.url());
+    let mut timers = TimerServiceClient::new(alone.channel().await);
+    until("it is active", async || {
+        let mut nodes = NodeServiceClient::new(alone.channel().await);
+        let node = nodes
+            .get_node(v1::GetNodeRequest {})
+            .await
+            .unwrap()
+            .into_inner()
+            .node
+            .unwrap();
+        node.session > 0
+    })
+    .await;
+    due.timer.as_mut().unwrap().durability = v1::Durability::Replicated.into();
+    timers.create_timer(due).await.unwrap();
+
+    // The coordinator, to be allowed to sleep.
+    let restless = start("restless", NOBODY);
+    let mut nodes = NodeServiceClient::new(restless.channel().await);
+    let asking = tokio::spawn(async move { nodes.set_activity(idle).await });
+
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let agents = [
+        ("starved", &starved),
+        ("alone", &alone),
+        ("restless", &restless),
+    ];
+    let before = agents.map(|(_, agent)| agent.cpu_ticks());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for ((name, agent), before) in agents.into_iter().zip(before) {
+        let used = agent.cpu_ticks() - before;
+        assert!(used <= 6, "{name}: {used} ticks in five seconds");
+    }
+    asking.abort();
+}

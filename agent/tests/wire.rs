@@ -232,11 +232,23 @@ async fn a_node_tells_how_it_is_and_obeys() {
 async fn it_is_healthy_while_it_serves() {
     let served = serve(NOBODY).await;
     let mut health = HealthClient::new(served.channel.clone());
-    let request = HealthCheckRequest {
-        service: String::new(),
-    };
-    let healthy = health.check(request).await.unwrap().into_inner();
-    assert_eq!(healthy.status, 1);
+    for service in [
+        "",
+        "dormouse.v1.TimerService",
+        "dormouse.v1.WorkerService",
+        "dormouse.v1.NodeService",
+    ] {
+        support::until("it is healthy", async || {
+            let request = HealthCheckRequest {
+                service: service.into(),
+            };
+            health
+                .check(request)
+                .await
+                .is_ok_and(|answer| answer.into_inner().status == 1)
+        })
+        .await;
+    }
     let stopped = tokio::time::timeout(Duration::from_secs(5), served.agent.stop()).await;
     assert!(stopped.unwrap().is_ok());
 }

@@ -22,6 +22,7 @@ use dormouse_edge::timers::Timers;
 use dormouse_engine::base::{self, Base, Effect};
 use dormouse_engine::decision::Decision;
 use dormouse_proto::v1::node_service_server::NodeServiceServer;
+use dormouse_proto::v1::timer_service_server::TimerServiceServer;
 use dormouse_proto::v1::worker_service_server::WorkerServiceServer;
 use dormouse_store::{Disk, Kind, Writer};
 use std::sync::Arc;
@@ -107,6 +108,13 @@ impl Life {
 
     /// Until somebody stops it or the base ends; then the end of all tasks.
     pub(super) async fn live(mut self) -> Result<(), Error> {
+        self.health
+            .set_serving::<TimerServiceServer<Timers<Asking>>>()
+            .await;
+        self.health
+            .set_serving::<WorkerServiceServer<Workers>>()
+            .await;
+        self.health.set_serving::<NodeServiceServer<Nodes>>().await;
         let ended = tokio::select! {
             ended = &mut self.base => Some(ended),
             () = self.stop.cancelled() => None,
@@ -127,9 +135,7 @@ impl Life {
 
     async fn hand_over(&mut self) -> Result<End, Error> {
         events::stopping(self.executor.in_flight());
-        self.health
-            .set_service_status("", ServingStatus::NotServing)
-            .await;
+        self.unready().await;
         self.executor.withdraw();
         let base = &mut self.base;
         let handed_over = async {
@@ -144,6 +150,22 @@ impl Life {
         let ended = tokio::time::timeout(HAND_OVER_LIMIT, handed_over).await;
         events::stopped(ended.is_ok());
         ended.unwrap_or(Ok(End::Stopped))
+    }
+
+    /// Who asks whether to send it work is told not to.
+    async fn unready(&self) {
+        self.health
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
+        self.health
+            .set_not_serving::<TimerServiceServer<Timers<Asking>>>()
+            .await;
+        self.health
+            .set_not_serving::<WorkerServiceServer<Workers>>()
+            .await;
+        self.health
+            .set_not_serving::<NodeServiceServer<Nodes>>()
+            .await;
     }
 
     /// Ends what is left, in the order in which it depends on each other.
