@@ -86,11 +86,22 @@ impl From<io::Error> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let failure = Self::with_code(exit_code(&error), &error);
+        let failure = Self::with_code(exit_code(&error), words(&error));
         match hint(&error) {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+fn words(error: &Error) -> String {
+    let words = error.to_string();
+    match error {
+        // That is all that a server says of a service that it does not have.
+        Error::Unimplemented { .. } if words.is_empty() => {
+            "whoever answers there does not know such a request".into()
+        }
+        _ => words,
     }
 }
 

@@ -4,9 +4,12 @@
 //! again by its name, always with the same address and data directory. What happens then, and whether it is right,
 //! is for the caller to see, through a [`Client`].
 
+mod error;
 mod ports;
 mod process;
 mod readiness;
+
+pub use error::Error;
 
 use dormouse_client::Client;
 use futures_util::future::{join_all, select_all};
@@ -14,7 +17,6 @@ use process::{Process, Recipe};
 use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -48,48 +50,6 @@ pub enum Logs {
     Quiet,
     /// Also written to standard error, with the member's name in front.
     Forward,
-}
-
-/// Why a cluster cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A process does not start.
-    #[error("cannot start {name}: {error}")]
-    Start {
-        /// Which member.
-        name: String,
-        /// Why.
-        error: io::Error,
-    },
-    /// There is no free port.
-    #[error(transparent)]
-    Port(#[from] io::Error),
-    /// A member ended that should not have.
-    #[error("{name} ended unexpectedly, {status}{last_words}")]
-    Ended {
-        /// Which member.
-        name: String,
-        /// How.
-        status: ExitStatus,
-        /// What it logged last, a line each.
-        last_words: String,
-    },
-    /// Not everything was connected in time.
-    #[error("{name} is not ready after {waited:?}: {why}")]
-    NotReady {
-        /// Which member.
-        name: String,
-        /// How long it had.
-        waited: Duration,
-        /// What is missing.
-        why: String,
-    },
-    /// There is no member of that name, or it has an address of no kind.
-    #[error("there is no member {0}")]
-    Unknown(String),
-    /// A member of that name exists or runs already.
-    #[error("{0} is there already")]
-    Exists(String),
 }
 
 /// A coordinator, its agents and workers. Dropping it kills them all.
