@@ -153,6 +153,8 @@ pub enum Skip {
 /// How the latest occurrence ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRun {
+    /// The name of the occurrence's runs.
+    pub id: RunId,
     /// Its nominal time.
     pub nominal: WallTime,
     /// How it ended.

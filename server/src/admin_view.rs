@@ -16,7 +16,7 @@ pub(crate) fn topology(seen: &Seen) -> v1::PoolTopology {
         sentry: view.sentry.as_ref().map(|sentry| v1::TopologySentry {
             node: sentry.node.to_string(),
             at: Some(timestamp(sentry.at)),
-            armed: false,
+            armed: view.sentry_armed,
         }),
         due_backlog: view.due_backlog as u64,
     }

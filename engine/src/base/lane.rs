@@ -215,7 +215,10 @@ impl Base {
     fn take_reply(&mut self, now: Now, answer: ReportAnswer) {
         let known = answer.known;
         match answer.reply {
-            Reply::Noted => self.note_known(known),
+            Reply::Noted => {
+                self.note_known(known);
+                self.activity_reached(now);
+            }
             Reply::NotOwner => self.lost_ownership(),
             Reply::Resumed(resumed) => self.resumed(now, known, resumed),
             Reply::Parked { epoch, cover } => self.parked(now, (epoch, known), &cover),

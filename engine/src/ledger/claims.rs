@@ -90,6 +90,8 @@ impl Ledger {
     }
 
     /// Takes back a claim that its node could not begin. Returns whether there was one.
+    ///
+    /// A timer whose home is active stays the group's until it has run: the home could be as busy.
     pub(crate) fn unclaim(&mut self, uid: Uid, token: Token) -> bool {
         let live = self
             .timers
@@ -97,6 +99,9 @@ impl Ledger {
             .is_some_and(|entry| entry.timer.token == token && entry.timer.run().is_some());
         if live {
             self.end_claim(uid, |entry| entry.timer.unstart(token));
+            self.change(uid, |entry| {
+                entry.held = entry.held.map(|_| Held::Handed);
+            });
         }
         live
     }

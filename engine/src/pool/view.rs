@@ -21,6 +21,8 @@ pub struct View {
     pub nodes: Vec<NodeView>,
     /// Who wakes for the first deadline, if all sleep.
     pub sentry: Option<Sentry>,
+    /// Whether it has said that it will.
+    pub sentry_armed: bool,
     /// Due timers that nobody can take just now.
     pub due_backlog: usize,
     /// Timers in the ledger.
@@ -84,6 +86,7 @@ impl Pool {
                 .map(|(name, node)| self.view_of(name, node))
                 .collect(),
             sentry: self.hierarchy.sentry().cloned(),
+            sentry_armed: self.watch.is_armed(),
             due_backlog: self.backlog.len(),
             timers: self.ledger.len(),
             ledger: self.ledger.id(),

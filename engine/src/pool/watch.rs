@@ -32,6 +32,12 @@ pub(super) struct Watch {
     tried: BTreeSet<NodeId>,
 }
 
+impl Watch {
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed
+    }
+}
+
 impl Pool {
     /// A node has read in the answer to its own report that it is the sentry.
     pub(super) fn note_told(&mut self, node: &NodeId, cover: &Cover) {

@@ -76,11 +76,17 @@ impl Timer {
     /// Whether this is what `new` asked for: the same request with the same body.
     #[must_use]
     pub fn answers(&self, new: &NewTimer) -> bool {
+        let spec = &self.spec;
+        let moved = self.generation > 1;
         self.request == new.request
-            && self.spec.handler == new.handler
-            && self.spec.payload == new.payload
-            && self.spec.placement == new.placement
-            && self.spec.durability == new.durability
+            && self.name.timer == new.id
+            && spec.handler == new.handler
+            && spec.payload == new.payload
+            && spec.content_type == new.content_type
+            && spec.placement == new.placement
+            && spec.durability == new.durability
+            && spec.labels == new.labels
+            && (moved || new.when.accept(self.created).as_ref() == Ok(&spec.schedule))
     }
 
     /// Folds what was missed: a recurring timer that is late by more than the grace runs its latest
@@ -235,6 +241,7 @@ impl Timer {
 
     fn end_occurrence(&mut self, run: &InFlight, ending: Ending, now: WallTime) {
         self.last = Some(LastRun {
+            id: self.run_id(run.occurrence.nominal),
             nominal: run.occurrence.nominal,
             ending,
             at: now,

@@ -177,6 +177,7 @@ fn last_run(last: &LastRun) -> v1::RunRecord {
         Ending::Skipped(_) => v1::RunState::Skipped,
     };
     v1::RunRecord {
+        run: last.id.to_string(),
         attempt: last.attempt,
         token: last.token.0,
         state: state.into(),
