@@ -10,6 +10,9 @@ const GOOD_ROUND_TRIP: Millis = Millis(200);
 /// A measurement this old is replaced by any newer one.
 const STALE_AFTER: Millis = Millis(60_000);
 
+/// Both clocks are read in whole milliseconds, rounded down: without this the clock could be early by one.
+const ROUNDING: Millis = Millis(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     anchor: Option<(WallTime, BootTime)>,
@@ -32,7 +35,7 @@ impl Clock {
                 || now.boot.since(at) >= STALE_AFTER
         });
         if better {
-            self.anchor = Some((clock, now.boot));
+            self.anchor = Some((clock, now.boot + ROUNDING));
         }
     }
 
