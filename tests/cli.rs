@@ -3,6 +3,8 @@
 //! Each test has a cluster of its own on loopback. What timers do under faults is for other tests; here it is the
 //! contract with people and programs.
 
+#[path = "cli/dev.rs"]
+mod dev;
 #[path = "cli/stage.rs"]
 mod stage;
 

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_dormouse");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_dormouse");
 /// More than any step takes, on a machine that is busy.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
