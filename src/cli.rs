@@ -87,6 +87,8 @@ pub(crate) enum Command {
     Agent(crate::agent::Arguments),
     /// Run a coordinator and agents on this machine, to try things out; Ctrl-C ends them.
     Dev(crate::dev::Arguments),
+    /// Show in half a minute what Dormouse does, with real processes on this machine.
+    Demo(crate::demo::Arguments),
     /// Create, read, move and cancel timers.
     #[command(subcommand)]
     Timer(crate::timer::Command),

@@ -6,6 +6,7 @@
 mod cli;
 
 mod agent;
+mod demo;
 mod dev;
 mod server;
 
@@ -64,6 +65,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Server(arguments) => server::run(arguments).await,
         Command::Agent(arguments) => agent::run(arguments).await,
         Command::Dev(arguments) => dev::run(arguments, &peer).await,
+        Command::Demo(arguments) => demo::run(arguments, &peer).await,
         Command::Timer(command) => timer::run(command, &peer).await,
         Command::Cron(command) => cron::run(command, &peer).await,
         Command::Node(command) => node::run(command, &peer).await,

@@ -106,8 +106,7 @@ impl Calendar {
     /// Day of the month and day of the week: either suffices if both are restricted.
     fn matches_day(&self, clock: &Zoned) -> bool {
         let sunday_first = clock.weekday().to_sunday_zero_offset();
-        let weekday =
-            self.weekday.has(sunday_first) || (sunday_first == 0 && self.weekday.has(7));
+        let weekday = self.weekday.has(sunday_first) || (sunday_first == 0 && self.weekday.has(7));
         let last = clock.day() == clock.days_in_month();
         let day = if self.last_day {
             last
@@ -136,11 +135,7 @@ struct Field {
 }
 
 impl Field {
-    fn parse(
-        text: &str,
-        range: std::ops::RangeInclusive<u32>,
-        names: &[&str],
-    ) -> Option<Self> {
+    fn parse(text: &str, range: std::ops::RangeInclusive<u32>, names: &[&str]) -> Option<Self> {
         let value = |text: &str| {
             let named = names
                 .iter()

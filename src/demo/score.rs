@@ -43,7 +43,7 @@ pub(super) struct Lateness {
     pub(super) own: Percentiles,
     /// Elsewhere, for a home that sleeps or for the pool.
     pub(super) migrated: Percentiles,
-    /// Elsewhere, for a home that is dead or due while there was no coordinator.
+    /// For a home that was dead, or asleep while there was no coordinator to stand in for it.
     pub(super) failover: Percentiles,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Score {
 
 /// How a launch came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Path {
+enum Path {
     Own,
     Migrated,
     Failover,
@@ -78,6 +78,8 @@ struct Nap {
     node: String,
     from: Micros,
     until: Micros,
+    /// When it was seen awake; it may have slept until then.
+    seen_awake: Micros,
     /// It woke without being told.
     woken: bool,
 }
@@ -92,7 +94,7 @@ pub(super) fn score(facts: &Facts) -> Score {
             let found = launches.remove(&(promise.uid.as_str(), nominal));
             let found = found.unwrap_or_default();
             if is_certain || !found.is_empty() {
-                tally.occurrence(facts, promise, nominal, &found);
+                tally.occurrence((facts, &naps), promise, nominal, &found);
                 tally.avoided += usize::from(was_spared(&naps, promise, nominal, &found));
             }
         }
@@ -156,7 +158,7 @@ struct Tally {
 impl Tally {
     fn occurrence(
         &mut self,
-        facts: &Facts,
+        (facts, naps): (&Facts, &[Nap]),
         promise: &Promise,
         nominal: Micros,
         launches: &[&Launch],
@@ -168,7 +170,7 @@ impl Tally {
             Some(first) if is_done => {
                 self.fired += 1;
                 let late = first.seen - nominal;
-                let path = path(facts, promise, first);
+                let path = path((facts, naps), promise, first);
                 self.late.entry(path).or_default().push(late);
             }
             Some(_) => self
@@ -242,20 +244,24 @@ fn may_recur(facts: &Facts, launch: &Launch) -> bool {
 }
 
 /// By which path a launch came about.
-pub(super) fn path(facts: &Facts, promise: &Promise, launch: &Launch) -> Path {
-    if promise.home.as_ref() == Some(&launch.node) {
-        return Path::Own;
-    }
-    let dead_home = facts
+fn path((facts, naps): (&Facts, &[Nap]), promise: &Promise, launch: &Launch) -> Path {
+    let home = promise.home.as_ref();
+    let is_dead = facts
         .deaths
         .iter()
-        .any(|(node, at)| promise.home.as_ref() == Some(node) && *at <= launch.seen);
-    let in_outage = facts
+        .any(|(node, at)| home == Some(node) && *at <= launch.seen);
+    let without_coordinator = facts
         .outages
         .iter()
         .any(|(from, until)| (*from..=*until).contains(&launch.nominal));
-    if dead_home || in_outage {
+    let was_asleep = naps.iter().any(|nap| {
+        home == Some(&nap.node) && (nap.from..=nap.seen_awake).contains(&launch.nominal)
+    });
+    // An awake home fires with or without a coordinator; nobody else does without one.
+    if is_dead || without_coordinator && (was_asleep || home != Some(&launch.node)) {
         Path::Failover
+    } else if home == Some(&launch.node) {
+        Path::Own
     } else {
         Path::Migrated
     }
@@ -293,6 +299,7 @@ fn naps(facts: &Facts) -> Vec<Nap> {
                 node: node.to_owned(),
                 from,
                 until: sighting.before,
+                seen_awake: sighting.at,
                 woken: !was_told && !died,
             });
         }
@@ -301,6 +308,7 @@ fn naps(facts: &Facts) -> Vec<Nap> {
         node: node.to_owned(),
         from,
         until: facts.span.1,
+        seen_awake: facts.span.1,
         woken: false,
     }));
     naps

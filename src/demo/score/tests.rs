@@ -158,7 +158,7 @@ fn paths_are_told_apart_by_where_and_why() {
     let paths: Vec<Path> = facts
         .launches
         .iter()
-        .map(|launch| path(&facts, &promise, launch))
+        .map(|launch| path((&facts, &[]), &promise, launch))
         .collect();
     use Path::{Failover, Migrated, Own};
     assert_eq!(
@@ -167,6 +167,19 @@ fn paths_are_told_apart_by_where_and_why() {
             Own, Own, Migrated, Migrated, Failover, Migrated, Migrated, Failover, Failover
         ]
     );
+}
+
+#[test]
+fn a_sleeper_that_had_to_wait_for_the_coordinator_is_no_home_that_was_awake() {
+    let mut facts = good();
+    facts.outages = vec![(5 * S - 10, 5 * S + 10)];
+    let path_of_five = |facts: &Facts| {
+        let naps = naps(facts);
+        path((facts, &naps), &facts.promises[0], &facts.launches[4])
+    };
+    assert_eq!(path_of_five(&facts), Path::Own);
+    facts.sightings = vec![sighting("n1", true, 3 * S), sighting("n1", false, 6 * S)];
+    assert_eq!(path_of_five(&facts), Path::Failover);
 }
 
 #[test]
