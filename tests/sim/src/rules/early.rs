@@ -1,0 +1,66 @@
+//! Nothing is launched before it is due on the clock that decides, and nothing is pulled before.
+//!
+//! A node that has heard the coordinator's clock may be early by the grain of both clocks, one millisecond, and
+//! by its drift since; one that never has goes by its own UTC clock.
+
+use super::{Rule, Violation, broken};
+use crate::clock::{Moment, micros_before};
+use crate::fact::Fact;
+use crate::rules::known::Known;
+use dormouse_engine::id::Uid;
+use dormouse_engine::timer::{Phase, Timer};
+
+const GRAIN: i64 = 1_000;
+const DRIFT: i64 = 12_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Early;
+
+impl Rule for Early {
+    fn see(&mut self, _: &Known, at: Moment, fact: &Fact) -> Result<(), Violation> {
+        match fact {
+            Fact::Launched {
+                run,
+                measured,
+                offset,
+                drifts,
+                node,
+                ..
+            } => {
+                let own = if *measured { 0 } else { *offset };
+                let early = micros_before(run.due, at) - own;
+                let allowed = GRAIN + if *drifts { DRIFT } else { 0 };
+                if early > allowed {
+                    let what = format!(
+                        "n{node} launched the run of {} by {early} microseconds too early",
+                        run.due
+                    );
+                    return Err(broken("nothing is launched early", run.uid, what));
+                }
+                Ok(())
+            }
+            Fact::Ledger {
+                uid,
+                timer: Some(timer),
+            } => pulled_early(*uid, timer),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn pulled_early(uid: Uid, timer: &Timer) -> Result<(), Violation> {
+    match &timer.phase {
+        Phase::Running {
+            occurrence,
+            started,
+            by,
+        } if *started < occurrence.nominal => {
+            let what = format!(
+                "the run of {} was claimed for {by} at {started}",
+                occurrence.nominal
+            );
+            Err(broken("nothing is pulled early", uid, what))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,51 @@
+//! A run belongs to a timer that somebody asked for, and to a time that its schedule names.
+
+use super::{Rule, Violation, broken};
+use crate::clock::Moment;
+use crate::fact::Fact;
+use crate::rules::known::Known;
+use dormouse_engine::timer::When;
+
+#[derive(Debug, Default)]
+pub(super) struct Invention;
+
+const RULE: &str = "no run is invented";
+
+impl Rule for Invention {
+    fn see(&mut self, known: &Known, _: Moment, fact: &Fact) -> Result<(), Violation> {
+        let Fact::Launched { run, .. } = fact else {
+            return Ok(());
+        };
+        let Some(subject) = known.subjects.get(&run.uid) else {
+            return Err(broken(RULE, run.uid, "nobody asked for this timer".into()));
+        };
+        if subject.refused {
+            return Err(broken(RULE, run.uid, "its creation was refused".into()));
+        }
+        if run.generation > 1 + subject.rearms_asked {
+            let what = format!(
+                "generation {} runs, but it was rearmed {} times",
+                run.generation, subject.rearms_asked
+            );
+            return Err(broken(RULE, run.uid, what));
+        }
+        let wrong = match (&subject.new.when, &subject.acknowledged) {
+            _ if run.generation > 1 => false,
+            (When::At(time), _) => run.nominal != *time,
+            (When::After(_), Some(timer)) => timer.due().is_some_and(|due| due != run.nominal),
+            (When::Every { .. } | When::Cron(_), Some(timer)) => {
+                let before = dormouse_engine::time::WallTime(run.nominal.0 - 1);
+                timer.spec.schedule.next_after(before) != Some(run.nominal)
+            }
+            (_, None) => false,
+        };
+        if wrong {
+            return Err(broken(
+                RULE,
+                run.uid,
+                format!("its schedule does not name {}", run.nominal),
+            ));
+        }
+        Ok(())
+    }
+}

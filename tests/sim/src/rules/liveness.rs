@@ -1,0 +1,75 @@
+//! When all faults have been over for long, nothing is overdue, and what recurs has recurred, each time once.
+
+use super::{Ending, Rule, Violation, broken};
+use crate::clock::{ms, wall_at};
+use crate::plan::QUIET_MS;
+use crate::rules::known::Known;
+use dormouse_engine::id::Uid;
+use dormouse_engine::time::{Millis, WallTime};
+use dormouse_engine::timer::{Phase, Timer};
+
+/// So late may a run be at the end: a wake ladder with a retry.
+const LATE: Millis = Millis(6_000);
+/// So long may a run take at the end.
+const LONG: Millis = Millis(10_000);
+/// So long is the last stretch in which every occurrence has to be launched.
+const STRETCH: Millis = Millis(15_000);
+
+#[derive(Debug, Default)]
+pub(super) struct Liveness;
+
+impl Rule for Liveness {
+    fn end(&mut self, known: &Known, ending: &Ending) -> Result<(), Violation> {
+        for (uid, timer) in ending.owned.iter().chain(&ending.ledger) {
+            settled(*uid, timer, ending.clock)?;
+        }
+        let owned = ending
+            .owned
+            .iter()
+            .filter(|(_, timer)| timer.spec.schedule.is_recurring() && !timer.is_over());
+        for (uid, timer) in owned {
+            recurred(known, *uid, timer, ending.clock)?;
+        }
+        Ok(())
+    }
+}
+
+fn settled(uid: Uid, timer: &Timer, clock: WallTime) -> Result<(), Violation> {
+    match &timer.phase {
+        Phase::Waiting { due, .. } if *due + LATE < clock => {
+            let what = format!("it is due since {due}, and it is {clock}");
+            Err(broken("nothing stays overdue", uid, what))
+        }
+        Phase::Running { started, by, .. } if *started + LONG < clock => {
+            let what = format!("{by} runs it since {started}, and it is {clock}");
+            Err(broken("nothing runs for ever", uid, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn recurred(known: &Known, uid: Uid, timer: &Timer, clock: WallTime) -> Result<(), Violation> {
+    let Some(quiet) = known.quiet else {
+        return Ok(());
+    };
+    let (from, until) = (clock - STRETCH, clock - LATE);
+    let settled = wall_at(quiet.plus(ms(QUIET_MS) - ms(STRETCH.0)));
+    let mut nominal = from.max(settled);
+    while let Some(next) = timer
+        .spec
+        .schedule
+        .next_after(nominal)
+        .filter(|next| *next <= until)
+    {
+        let count = known
+            .launches_of(uid)
+            .filter(|launch| launch.nominal == next)
+            .count();
+        if count != 1 {
+            let what = format!("{next} was launched {count} times");
+            return Err(broken("what recurs has recurred", uid, what));
+        }
+        nominal = next;
+    }
+    Ok(())
+}

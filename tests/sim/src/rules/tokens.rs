@@ -1,0 +1,43 @@
+//! Tokens of one timer grow, and each is launched once.
+
+use super::{Rule, Violation, broken};
+use crate::clock::Moment;
+use crate::fact::Fact;
+use crate::rules::known::Known;
+use dormouse_engine::id::{Token, Uid};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    newest: BTreeMap<Uid, Token>,
+    launched: BTreeSet<(Uid, Token)>,
+}
+
+impl Rule for Tokens {
+    fn see(&mut self, _: &Known, _: Moment, fact: &Fact) -> Result<(), Violation> {
+        match fact {
+            Fact::Ledger {
+                uid,
+                timer: Some(timer),
+            } => {
+                let before = self.newest.insert(*uid, timer.token).unwrap_or_default();
+                if timer.token < before {
+                    let what = format!(
+                        "the ledger went from token {before} back to {}",
+                        timer.token
+                    );
+                    return Err(broken("tokens grow", *uid, what));
+                }
+                Ok(())
+            }
+            Fact::Launched { run, node, .. } if !self.launched.insert((run.uid, run.token)) => {
+                let what = format!(
+                    "n{node} launched token {}, which was launched before",
+                    run.token
+                );
+                Err(broken("every launch has its own token", run.uid, what))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! One seed: its history is played, judged, and told again with its story if a rule was broken.
+
+use crate::clock::wall_at;
+use crate::plan::Plan;
+use crate::rules::{Ending, Violation};
+use crate::story;
+use crate::world::{Counts, World};
+use dormouse_engine::base::{Effect, Input};
+use dormouse_engine::id::{TimerName, Uid};
+use dormouse_engine::ledger::Entry;
+use dormouse_engine::op::{Answer, Op};
+use dormouse_engine::timer::Timer;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A history in which every rule held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What happened how often.
+    pub counts: Counts,
+    /// Of the whole trace; zero if it was not kept.
+    pub hash: u64,
+}
+
+/// A history in which a rule was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed that tells it again.
+    pub seed: u64,
+    /// The rule.
+    pub violation: Violation,
+    /// What happened to the timer concerned, and what happened last.
+    pub story: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "seed {} breaks the rule: {}",
+            self.seed, self.violation.rule
+        )?;
+        writeln!(f, "  {}", self.violation.what)?;
+        writeln!(f, "  again: make sim SEED={}", self.seed)?;
+        f.write_str(&self.story)
+    }
+}
+
+/// Plays the history of a seed.
+///
+/// # Errors
+/// [`Failure`] with its story if a rule is broken.
+pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
+    run_plan(&Plan::of(seed))
+}
+
+/// Plays the history of a plan.
+///
+/// # Errors
+/// [`Failure`] with its story if a rule is broken.
+pub fn run_plan(plan: &Plan) -> Result<Report, Box<Failure>> {
+    match play(plan, false) {
+        (_, Some(_)) => {
+            let (world, violation) = play(plan, true);
+            let violation = violation.unwrap_or(Violation {
+                rule: "the same seed tells the same history",
+                uid: None,
+                what: "the second time nothing was broken".into(),
+            });
+            let story = world.map_or_else(String::new, |world| {
+                story::of(world.trace.lines(), violation.uid)
+            });
+            Err(Box::new(Failure {
+                seed: plan.seed,
+                violation,
+                story,
+            }))
+        }
+        (world, None) => Ok(report(world)),
+    }
+}
+
+/// Plays the history of a seed twice as carefully: with its trace, whose hash is in the report.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn tell(seed: u64) -> Result<Report, Violation> {
+    match play(&Plan::of(seed), true) {
+        (_, Some(violation)) => Err(violation),
+        (world, None) => Ok(report(world)),
+    }
+}
+
+/// Everything that happens in the history of a seed, until its end or until a rule is broken.
+#[must_use]
+pub fn trace(seed: u64) -> Vec<String> {
+    let (world, _) = play(&Plan::of(seed), true);
+    let lines = world
+        .as_ref()
+        .map(|world| world.trace.lines())
+        .unwrap_or_default();
+    lines.iter().map(|line| story::shorten(line)).collect()
+}
+
+fn report(world: Option<World>) -> Report {
+    let world = world.expect("a world that broke no rule is there");
+    Report {
+        hash: world.trace.hash,
+        counts: world.counts,
+    }
+}
+
+fn play(plan: &Plan, keep_trace: bool) -> (Option<World>, Option<Violation>) {
+    let mut world = World::new(plan.clone(), keep_trace);
+    world.let_loose();
+    let end = plan.end;
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        world.run_until(end);
+        if world.broken.is_none() {
+            world.judge();
+        }
+    }));
+    if let Err(panic) = played {
+        let what = panic.downcast_ref::<String>().cloned();
+        let what = what.or_else(|| panic.downcast_ref::<&str>().map(|what| (*what).to_owned()));
+        world.accuse("no machine panics", None, what.unwrap_or_default());
+    }
+    let broken = world.broken.clone();
+    (Some(world), broken)
+}
+
+impl World {
+    /// Judges how everything stands at the end.
+    fn judge(&mut self) {
+        let names: Vec<(Uid, TimerName)> = self
+            .rules
+            .acknowledged()
+            .map(|(uid, name, _)| (uid, name.clone()))
+            .collect();
+        let ledger: Vec<Entry> = match &self.coordinator.running {
+            Some(running) => running.machine.ledger().entries().cloned().collect(),
+            None => Vec::new(),
+        };
+        let mut ending = Ending {
+            clock: wall_at(self.now),
+            ledger: ledger
+                .into_iter()
+                .map(|entry| (entry.timer.uid, entry.timer))
+                .collect(),
+            ..Ending::default()
+        };
+        for (uid, name) in names {
+            let of_home = self.look_at_nodes(&name);
+            if let Some(timer) = of_home.or_else(|| ending.ledger.get(&uid).cloned()) {
+                ending.owned.insert(uid, timer);
+            }
+        }
+        if let Err(violation) = self.rules.end(&ending) {
+            self.broken.get_or_insert(violation);
+        }
+    }
+
+    /// The timer as the node has it that owns it.
+    fn look_at_nodes(&mut self, name: &TimerName) -> Option<Timer> {
+        let now = self.now;
+        self.nodes.iter_mut().find_map(|node| {
+            let clocks = node.process.clock.now(now);
+            let running = node.process.running.as_mut()?;
+            let op = Op::Look { name: name.clone() };
+            let decision = running
+                .machine
+                .handle(clocks, vec![Input::Asked { ask: u64::MAX, op }]);
+            decision
+                .effects
+                .into_iter()
+                .find_map(|effect| match effect {
+                    Effect::Answer {
+                        ask: u64::MAX,
+                        answer: Answer::Timer(timer),
+                    } => Some(*timer),
+                    _ => None,
+                })
+        })
+    }
+}
