@@ -139,6 +139,7 @@ impl Base {
         self.keep_link(now);
         self.keep_rest(now);
         self.fire(now);
+        self.offer_what_was_declined(now);
         self.expire_asks(now);
         self.ship(now);
         self.last_turn = Some(now.boot);

@@ -81,6 +81,9 @@ pub struct Entry {
     pub timer: Timer,
     /// When somebody else than its home last changed it.
     pub changed: LogIndex,
+    /// When the ledger first had it: its home may have died before it knew that.
+    #[serde(default)]
+    pub created: LogIndex,
     /// Why its home does not have it although the home is active.
     pub held: Option<Held>,
     /// Whether it is due and waits for somebody who can run it; never stored.

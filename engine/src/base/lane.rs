@@ -104,6 +104,8 @@ impl Base {
         items.changed = self.timers_to_ship(&items.handed, also);
         self.lane.items.handed = self.keep_for_later(&mut items);
         items.gone = self.gone.iter().copied().collect();
+        // What leaves the ledger must not leave it in the report that hands it over.
+        self.lane.items.resumed = items.resumed.take_if(|_| act != Act::Stay);
         self.lane.ship_at = None;
         self.lane.seq += 1;
         let report = Report {
@@ -181,7 +183,8 @@ impl Base {
         } else {
             self.lane.items.handed.extend(&sent.report.items.handed);
         }
-        self.take_reply(now, answer);
+        let everything = self.asks_everything(&sent.report);
+        self.take_reply(now, answer, everything);
         if !self.queues.unshipped.is_empty() || !self.gone.is_empty() {
             self.lane.ship_by(now.boot + self.config.replicate_after);
         }
@@ -192,12 +195,19 @@ impl Base {
 
     /// What the report carried is now known to the coordinator.
     fn note_shipped(&mut self, report: &Report, refused: &[(Uid, Refusal)]) {
+        match report.items.resumed {
+            Some(_) => self.own_all_that_left_the_ledger(),
+            None => self.own_what_left_the_ledger(&report.items.taken),
+        }
         for timer in &report.items.changed {
             let refusal = refused
                 .iter()
                 .find(|(uid, _)| *uid == timer.uid)
                 .map(|(_, why)| why);
-            self.proposal_answered(timer, refusal);
+            if !self.proposal_answered(timer, refusal) && refusal.is_some() {
+                self.remove(timer.uid);
+                continue;
+            }
             let revision = timer.revision;
             self.adjust(timer.uid, |entry| {
                 entry.shipped = entry.shipped.max(revision)
@@ -212,23 +222,23 @@ impl Base {
         }
     }
 
-    fn take_reply(&mut self, now: Now, answer: ReportAnswer) {
-        let known = answer.known;
-        match answer.reply {
-            Reply::Noted => {
-                self.note_known(known);
-                self.activity_reached(now);
-            }
-            Reply::NotOwner => self.lost_ownership(),
-            Reply::Resumed(resumed) => self.resumed(now, known, resumed),
-            Reply::Parked { epoch, cover } => self.parked(now, (epoch, known), &cover),
-            Reply::NotCovered { why, retry_after } => self.not_covered(now, why, retry_after),
-            Reply::Gone => self.left(),
+    /// Whether the answer to this tells everything: the ownership had moved without the node's knowledge.
+    fn asks_everything(&self, report: &Report) -> bool {
+        match report.act {
+            Act::Active { known } => known == LogIndex(0) || report.epoch != self.link.epoch(),
+            Act::Stay | Act::Idle { .. } | Act::Goodbye { .. } => false,
         }
     }
 
-    fn note_known(&mut self, known: LogIndex) {
-        // Not worth a record of its own: a base that knows less is told more.
-        self.meta.known = self.meta.known.max(known);
+    fn take_reply(&mut self, now: Now, answer: ReportAnswer, everything: bool) {
+        let known = answer.known;
+        match answer.reply {
+            Reply::Noted => self.activity_reached(now),
+            Reply::NotOwner => self.lost_ownership(),
+            Reply::Resumed(resumed) => self.resumed(now, (known, everything), resumed),
+            Reply::Parked { epoch, cover } => self.parked(now, epoch, &cover),
+            Reply::NotCovered { why, retry_after } => self.not_covered(now, why, retry_after),
+            Reply::Gone => self.left(),
+        }
     }
 }

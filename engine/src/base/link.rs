@@ -2,7 +2,7 @@
 
 use super::{Base, Effect, Stance};
 use crate::hierarchy::Cover;
-use crate::id::Session;
+use crate::id::{Epoch, Session};
 use crate::message::{Heartbeat, Hello, NodeMessage, Welcome};
 use crate::pool::margin;
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
@@ -21,6 +21,8 @@ const HELLO_AGAIN: Millis = Millis(2_000);
 pub(super) struct Link {
     phase: Phase,
     lease: Option<Millis>,
+    /// The epoch of the node, as the coordinator told it on this session.
+    epoch: Epoch,
     lease_until: BootTime,
     heartbeat_at: BootTime,
     clashes: Vec<BootTime>,
@@ -52,6 +54,14 @@ impl Link {
 
     pub(super) fn lease(&self) -> Millis {
         self.lease.unwrap_or(LEASE_UNKNOWN)
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(super) fn note_epoch(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
     }
 
     pub(super) fn lease_until(&self) -> BootTime {
@@ -113,6 +123,7 @@ impl Base {
         };
         self.link.phase = Phase::Open(welcome.session);
         self.link.lease = Some(welcome.lease);
+        self.link.note_epoch(welcome.epoch);
         self.link.renew(sent);
         self.clock.measure(now, sent, welcome.clock);
         if self.meta.ledger != welcome.ledger {

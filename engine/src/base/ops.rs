@@ -208,10 +208,10 @@ impl Base {
         }
     }
 
-    /// The coordinator has judged a proposal.
-    pub(super) fn proposal_answered(&mut self, timer: &Timer, refusal: Option<&Refusal>) {
+    /// The coordinator has judged a proposal. Returns whether it was one.
+    pub(super) fn proposal_answered(&mut self, timer: &Timer, refusal: Option<&Refusal>) -> bool {
         let Some(proposal) = self.desk.proposed.remove(&timer.uid) else {
-            return;
+            return false;
         };
         let answer = match refusal {
             Some(refusal) => Answer::Refused(refusal.clone()),
@@ -223,6 +223,7 @@ impl Base {
         for origin in proposal.origins {
             self.answer(origin, answer.clone());
         }
+        true
     }
 
     /// The coordinator had a proposal already: its answer was lost.
@@ -313,12 +314,7 @@ impl Base {
         });
         let Some(timer) = timer else { return };
         let answer = Answer::Timer(Box::new(timer.clone()));
-        self.answer_change(
-            now,
-            origin,
-            (uid, timer.revision, timer.spec.durability),
-            answer,
-        );
+        self.answer_change(now, origin, (uid, timer.revision), answer);
     }
 
     fn cancel(&mut self, now: Now, origin: Origin, name: &TimerName, op: &Op) {
@@ -332,7 +328,7 @@ impl Base {
             Some(token) => Cancelled::Running(token),
             None => cancelled(&entry.timer),
         };
-        let (shipped, durability) = (entry.shipped > 0, entry.timer.spec.durability);
+        let (shipped, committed) = (entry.shipped > 0, entry.is_committed());
         if outcome == Cancelled::AlreadyFired {
             return self.answer(origin, Answer::Cancelled(outcome));
         }
@@ -342,12 +338,12 @@ impl Base {
         }
         self.note_gone(uid);
         self.ship_lazily(now, Durability::ReplicatedAsync);
-        self.answer_change(
-            now,
-            origin,
-            (uid, u64::MAX, durability),
-            Answer::Cancelled(outcome),
-        );
+        let answer = Answer::Cancelled(outcome);
+        if committed {
+            self.answer_when_known(now, origin, (uid, u64::MAX), answer);
+        } else {
+            self.answer(origin, answer);
+        }
     }
 
     /// The timer of this name, if it is this node's to change just now.
@@ -371,21 +367,34 @@ impl Base {
         &mut self,
         now: Now,
         origin: Origin,
-        (uid, revision, durability): (Uid, u64, Durability),
+        (uid, revision): (Uid, u64),
         answer: Answer,
     ) {
-        if durability == Durability::Replicated {
-            self.desk.changes.push(Change {
-                uid,
-                revision,
-                origin,
-                answer,
-            });
-            self.lane.ship_by(now.boot);
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        if entry.is_committed() {
+            self.answer_when_known(now, origin, (uid, revision), answer);
         } else {
-            self.ship_lazily(now, durability);
+            self.ship_lazily(now, entry.timer.spec.durability);
             self.answer(origin, answer);
         }
+    }
+
+    fn answer_when_known(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        (uid, revision): (Uid, u64),
+        answer: Answer,
+    ) {
+        self.desk.changes.push(Change {
+            uid,
+            revision,
+            origin,
+            answer,
+        });
+        self.lane.ship_by(now.boot);
     }
 
     /// The coordinator has this timer as of this revision.

@@ -2,11 +2,12 @@
 
 use super::ops::Origin;
 use super::{Base, Entry, Stance};
-use crate::id::Session;
+use crate::id::{Session, Uid};
 use crate::message::{Act, Order, Resumed};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now};
 use crate::timer::Timer;
+use std::collections::BTreeSet;
 
 /// How long pinned timers wait for the changes that the coordinator may have stored for them.
 const PINNED_WAIT: Millis = Millis(2_000);
@@ -30,15 +31,24 @@ impl Base {
         self.rest.wake();
     }
 
-    pub(super) fn resumed(&mut self, now: Now, known: LogIndex, resumed: Resumed) {
+    pub(super) fn resumed(
+        &mut self,
+        now: Now,
+        (known, everything): (LogIndex, bool),
+        resumed: Resumed,
+    ) {
         self.tokens.raise(resumed.floor);
+        self.link.note_epoch(resumed.epoch);
         self.stance = Stance::Active;
         self.change_meta(|meta| {
             meta.epoch = resumed.epoch;
             meta.known = known;
             meta.handed_over = false;
         });
-        self.own_what_left_the_ledger();
+        self.hold_nothing();
+        if everything {
+            self.forget_unlisted(&resumed);
+        }
         for timer in resumed.changed {
             self.adopt(timer);
         }
@@ -61,29 +71,55 @@ impl Base {
         self.run_deferred(now);
     }
 
-    /// Timers of the lighter classes leave the ledger with this: nobody but the node has them now.
-    fn own_what_left_the_ledger(&mut self) {
-        let lighter = self.timers.values().filter(|entry| {
-            !entry.timer.spec.durability.is_replicated() && (entry.shipped > 0 || entry.held)
-        });
-        let uids: Vec<_> = lighter.map(|entry| entry.timer.uid).collect();
+    /// Timers of the lighter classes have left the ledger: nobody but the node has them now.
+    pub(super) fn own_all_that_left_the_ledger(&mut self) {
+        let shipped = self.timers.values().filter(|entry| entry.shipped > 0);
+        let uids: Vec<Uid> = shipped.map(|entry| entry.timer.uid).collect();
+        self.own_what_left_the_ledger(&uids);
+    }
+
+    /// The same for timers that were given back.
+    pub(super) fn own_what_left_the_ledger(&mut self, uids: &[Uid]) {
         for uid in uids {
-            self.change(uid, |entry| {
-                entry.shipped = 0;
-                entry.held = false;
+            let left = self.timers.get(uid).is_some_and(|entry| {
+                let light = !entry.timer.spec.durability.is_replicated();
+                light && entry.shipped > 0 && !entry.held
             });
+            if left {
+                self.change(*uid, |entry| entry.shipped = 0);
+                self.change_answered(*uid, u64::MAX);
+            }
         }
+    }
+
+    fn hold_nothing(&mut self) {
         let held = self.timers.values().filter(|entry| entry.held);
-        let held: Vec<_> = held.map(|entry| entry.timer.uid).collect();
+        let held: Vec<Uid> = held.map(|entry| entry.timer.uid).collect();
         for uid in held {
             self.change(uid, |entry| entry.held = false);
         }
     }
 
+    /// What the coordinator had, and does not count among the timers of this node any more, is somebody else's.
+    fn forget_unlisted(&mut self, resumed: &Resumed) {
+        let listed: BTreeSet<Uid> = resumed
+            .changed
+            .iter()
+            .map(|timer| timer.uid)
+            .chain(resumed.held.iter().copied())
+            .collect();
+        let strange = self.timers.values().filter(|entry| {
+            entry.timer.is_movable() && entry.shipped > 0 && !listed.contains(&entry.timer.uid)
+        });
+        let strange: Vec<Uid> = strange.map(|entry| entry.timer.uid).collect();
+        for uid in strange {
+            self.remove(uid);
+        }
+    }
+
     /// Takes a timer as the coordinator has it. A run in flight here has lost its right to settle it.
     fn adopt(&mut self, timer: Timer) {
-        let replicated = timer.spec.durability.is_replicated();
-        let shipped = if replicated { timer.revision } else { 0 };
+        let shipped = timer.revision;
         self.proposal_known(&timer);
         self.insert(Entry::new(timer, shipped));
     }

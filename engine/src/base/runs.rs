@@ -18,6 +18,8 @@ pub(super) struct Runs {
     used: BTreeMap<HandlerName, u32>,
     flight: BTreeMap<Token, Flight>,
     heard: BTreeSet<Token>,
+    /// Handlers of pulled runs that were declined, until there is room again.
+    declined: BTreeSet<HandlerName>,
 }
 
 /// A run that was launched here.
@@ -274,6 +276,7 @@ impl Base {
                 self.launch_pulled(now, run);
             } else {
                 self.lane.items.declined.push(run.token);
+                self.runs.declined.insert(run.handler);
             }
         }
         self.lane.ship_by(now.boot);
@@ -345,6 +348,16 @@ impl Base {
         } else {
             self.lane.items.declined.push(token);
             self.lane.ship_by(now.boot);
+            self.offer_places();
+        }
+    }
+
+    /// What was declined is offered again when the node says that there is room.
+    pub(super) fn offer_what_was_declined(&mut self, now: Now) {
+        let able = self.stance == Stance::Active && self.link.has_lease(now);
+        let runs = &self.runs;
+        if able && runs.declined.iter().any(|handler| runs.is_free(handler)) {
+            self.runs.declined.clear();
             self.offer_places();
         }
     }

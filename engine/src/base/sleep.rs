@@ -240,13 +240,12 @@ impl Base {
         long
     }
 
-    pub(super) fn parked(&mut self, now: Now, (epoch, known): (Epoch, LogIndex), cover: &Cover) {
+    pub(super) fn parked(&mut self, now: Now, epoch: Epoch, cover: &Cover) {
         if self.stance == Stance::Parking {
             self.stance = Stance::Parked;
-            self.change_meta(|meta| {
-                meta.epoch = epoch;
-                meta.known = known;
-            });
+            self.lane.items.resumed = None;
+            self.link.note_epoch(epoch);
+            self.change_meta(|meta| meta.epoch = epoch);
             self.run_deferred(now);
         }
         if self.stance != Stance::Parked {
@@ -295,6 +294,9 @@ impl Base {
     /// The node owns its timers still: it was not allowed to sleep, or the coordinator never heard it ask.
     pub(super) fn unpark(&mut self, now: Now) {
         self.stance = Stance::Active;
+        if self.lane.items.resumed.is_some() {
+            self.lane.ship_by(now.boot);
+        }
         self.change_meta(|meta| meta.handed_over = false);
         self.run_deferred(now);
     }

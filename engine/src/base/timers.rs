@@ -4,7 +4,7 @@ use super::{Base, Entry, Stance};
 use crate::id::Uid;
 use crate::record::{Key, Record};
 use crate::time::{Now, WallTime};
-use crate::timer::Timer;
+use crate::timer::{Durability, Timer};
 use serde::Serialize;
 
 impl Entry {
@@ -20,6 +20,13 @@ impl Entry {
 
     fn is_unshipped(&self) -> bool {
         self.timer.spec.durability.is_replicated() && self.shipped < self.timer.revision
+    }
+
+    /// Whether a change of it is done only when the coordinator has it: a lighter timer that is still in the
+    /// ledger could be run from there.
+    pub(super) fn is_committed(&self) -> bool {
+        let durability = self.timer.spec.durability;
+        durability == Durability::Replicated || !durability.is_replicated() && self.shipped > 0
     }
 
     /// Whether it waits for its time here, rather than being run or being somebody else's.

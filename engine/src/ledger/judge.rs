@@ -32,14 +32,15 @@ impl Ledger {
         for uid in &items.taken {
             self.note_taken(&tail.node, *uid);
         }
+        // What is gone makes room for another timer of its name.
+        for uid in &items.gone {
+            self.judge_gone(tail, *uid);
+        }
         let mut refused = Vec::new();
         for timer in &items.changed {
             if let Err(refusal) = self.judge_change(tail, timer) {
                 refused.push((timer.uid, refusal));
             }
-        }
-        for uid in &items.gone {
-            self.judge_gone(tail, *uid);
         }
         for uid in &items.handed {
             self.judge_handed(tail, *uid);
@@ -60,6 +61,9 @@ impl Ledger {
                 });
                 Ok(())
             }
+            Some(entry) if entry.timer.home.as_ref() != Some(&tail.node) => Err(Refusal::Exists {
+                name: timer.name.clone(),
+            }),
             Some(_) => Ok(()),
         }
     }
@@ -83,7 +87,8 @@ impl Ledger {
             home: Some(tail.node.clone()),
             ..timer.clone()
         };
-        self.insert(Entry::new(timer, LogIndex(0)));
+        let created = self.stamp();
+        self.insert(Entry::new(timer, LogIndex(0), created));
         Ok(())
     }
 
@@ -134,7 +139,11 @@ impl Ledger {
             return;
         }
         if entry.timer.spec.durability.is_replicated() {
-            self.change(uid, |entry| entry.held = None);
+            self.change(uid, |entry| {
+                entry.held = None;
+                // The home has it as it is now.
+                entry.changed = LogIndex(0);
+            });
         } else {
             self.remove(uid);
         }

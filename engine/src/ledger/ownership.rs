@@ -109,7 +109,8 @@ impl Ledger {
             self.change(uid, |entry| entry.held = Some(super::Held::Claimed));
             return;
         }
-        if entry.changed > known || entry.held.is_some() {
+        let news = entry.changed > known || entry.created > known;
+        if news || entry.held.is_some() {
             resumed.changed.push(entry.timer.clone());
         }
         if entry.held.is_some() {

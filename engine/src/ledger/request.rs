@@ -73,7 +73,7 @@ impl Ledger {
             return Answer::Refused(refusal);
         }
         let at = self.stamp();
-        self.insert(Entry::new(timer.clone(), at));
+        self.insert(Entry::new(timer.clone(), at, at));
         Answer::Timer(Box::new(timer))
     }
 

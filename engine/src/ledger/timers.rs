@@ -7,10 +7,11 @@ use crate::time::{LogIndex, WallTime};
 use crate::timer::{Phase, Timer};
 
 impl Entry {
-    pub(super) fn new(timer: Timer, changed: LogIndex) -> Self {
+    pub(super) fn new(timer: Timer, changed: LogIndex, created: LogIndex) -> Self {
         Self {
             timer,
             changed,
+            created,
             held: None,
             backlogged: false,
         }

@@ -78,7 +78,8 @@ impl Pool {
         let news = !self.hierarchy.contains(node);
         let joined = self.hierarchy.join(node.clone(), rack.clone(), now.wall);
         debug_assert!(joined.is_ok(), "a member of another rack has left before");
-        if news {
+        // An active one fires for itself, also while it has not come back after a restart.
+        if news && !self.ledger.is_active(node) {
             let first = self.ledger.first(&Some(node.clone()));
             self.hierarchy.set_first(node, first, now.wall);
         }

@@ -123,6 +123,8 @@ impl Pool {
         items: &Items,
     ) -> (Refused, Reply) {
         let refused = self.judge(now, node, (known, stance == Some(Stance::Active)), items);
+        // Ownership has moved without the node's knowledge: it is told everything.
+        let known = if stance.is_some() { known } else { LogIndex(0) };
         let resumed = self.ledger.resume(node, known, now.wall);
         self.report_standing(node, Standing::Active, now);
         self.drop_orders(node, |key| matches!(key, OrderKey::Give(_) | OrderKey::Arm));
