@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 /// Without a command, each run is printed as one line of JSON, and is done then.
 ///
 /// The agent need not be there yet; the worker tries again for ever. Ctrl-C or SIGTERM: it takes no more runs, and
-/// waits for those that have begun.
+/// waits for those that have begun; a second time: it ends at once.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// What to run; may be given more than once.
@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, peer: &Peer) -> Result<(), Failure> {
-    let asked = shutdown::asked()?;
+    let (asked, asked_twice) = (shutdown::asked()?, shutdown::asked_twice()?);
     let unread = CancellationToken::new();
     let client = peer.connect().await?;
     let mut worker = client
@@ -78,7 +78,10 @@ pub(crate) async fn run(arguments: Arguments, peer: &Peer) -> Result<(), Failure
             () = unread.cancelled() => {}
         }
     };
-    worker.run_until(stop).await.map_err(told)?;
+    tokio::select! {
+        ended = worker.run_until(stop) => ended.map_err(told)?,
+        () = asked_twice => return Err(Failure::failed("ended at once; runs that had begun have failed")),
+    }
     if unread.is_cancelled() {
         return Err(Failure::failed("nobody reads the lines any more"));
     }

@@ -287,6 +287,29 @@ async fn a_worker_runs_a_command_and_its_exit_code_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_asked_twice_ends_at_once_with_its_commands() {
+    let mut stage = Stage::with_agents(&[("n1", "r1")]).await;
+    let command = ["sh", "-c", "echo $$; sleep 1000"];
+    let worker = stage.cluster.start_worker("n1", &["h"], &command);
+    let mut printed = worker.unwrap();
+    stage.ready().await;
+    stage.at("n1", "timer create a --after 0s --handler h").ok();
+    let command = stage::next(&mut printed).await.parse().unwrap();
+    let worker = stage.cluster.pid("n1/worker").unwrap().unwrap();
+    dev::send(dev::pid(u64::from(worker)), rustix::process::Signal::INT);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(dev::is_alive(dev::pid(command)), "it may finish");
+    dev::send(dev::pid(u64::from(worker)), rustix::process::Signal::INT);
+    let gone = async {
+        while dev::is_alive(dev::pid(command)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(3), gone).await;
+    gone.expect("it is killed long before its grace is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn importing_a_crontab_again_changes_nothing() {
     let stage = Stage::with_agents(&[("n1", "r1")]).await;
     let file = stage.file(

@@ -60,16 +60,16 @@ fn child(line: &str) -> Pid {
     pid(shown["pid"].as_u64().expect("there is an id"))
 }
 
-fn pid(id: u64) -> Pid {
+pub(crate) fn pid(id: u64) -> Pid {
     let id = i32::try_from(id).expect("ids are small");
     Pid::from_raw(id).expect("ids are positive")
 }
 
-fn send(pid: Pid, signal: Signal) {
+pub(crate) fn send(pid: Pid, signal: Signal) {
     kill_process(pid, signal).expect("it is alive and ours");
 }
 
-fn is_alive(pid: Pid) -> bool {
+pub(crate) fn is_alive(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
