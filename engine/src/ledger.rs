@@ -50,6 +50,8 @@ pub struct Ledger {
     queues: BTreeMap<Home, BTreeSet<(WallTime, Uid)>>,
     claims: BTreeMap<NodeId, BTreeSet<Uid>>,
     giving: BTreeMap<NodeId, BTreeSet<Uid>>,
+    /// Pinned timers of which their sleeping homes have not heard, by when they are due.
+    unheard: BTreeMap<NodeId, BTreeSet<(WallTime, Uid)>>,
     nodes: BTreeMap<NodeId, Node>,
     gone: BTreeMap<Uid, Gone>,
     pending: BTreeMap<u64, Pending>,

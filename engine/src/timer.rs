@@ -74,6 +74,18 @@ pub struct Timer {
     pub last: Option<LastRun>,
     /// Occurrences that were skipped, of all reasons.
     pub skipped: u64,
+    /// Why a pinned timer cannot fire just now, if it cannot.
+    #[serde(default)]
+    pub awaits: Option<Awaits>,
+}
+
+/// What a pinned timer waits for beside its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Awaits {
+    /// Its home sleeps, and has not heard of it.
+    Home,
+    /// Its home has left.
+    Return,
 }
 
 /// Where a timer is in its life.

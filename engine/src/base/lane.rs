@@ -183,8 +183,7 @@ impl Base {
         } else {
             self.lane.items.handed.extend(&sent.report.items.handed);
         }
-        let everything = self.asks_everything(&sent.report);
-        self.take_reply(now, answer, everything);
+        self.take_reply(now, answer, &sent.report);
         if !self.queues.unshipped.is_empty() || !self.gone.is_empty() {
             self.lane.ship_by(now.boot + self.config.replicate_after);
         }
@@ -223,19 +222,19 @@ impl Base {
     }
 
     /// Whether the answer to this tells everything: the ownership had moved without the node's knowledge.
-    fn asks_everything(&self, report: &Report) -> bool {
+    pub(super) fn asks_everything(&self, report: &Report) -> bool {
         match report.act {
             Act::Active { known } => known == LogIndex(0) || report.epoch != self.link.epoch(),
             Act::Stay | Act::Idle { .. } | Act::Goodbye { .. } => false,
         }
     }
 
-    fn take_reply(&mut self, now: Now, answer: ReportAnswer, everything: bool) {
+    fn take_reply(&mut self, now: Now, answer: ReportAnswer, report: &Report) {
         let known = answer.known;
         match answer.reply {
             Reply::Noted => self.activity_reached(now),
             Reply::NotOwner => self.lost_ownership(),
-            Reply::Resumed(resumed) => self.resumed(now, (known, everything), resumed),
+            Reply::Resumed(resumed) => self.resumed(now, (known, report), resumed),
             Reply::Parked { epoch, cover } => self.parked(now, epoch, &cover),
             Reply::NotCovered { why, retry_after } => self.not_covered(now, why, retry_after),
             Reply::Gone => self.left(),

@@ -3,11 +3,11 @@
 use super::ops::Origin;
 use super::{Base, Entry, Stance};
 use crate::id::{Session, Uid};
-use crate::message::{Act, Order, Resumed};
+use crate::message::{Act, Order, Report, Resumed};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now};
 use crate::timer::Timer;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long pinned timers wait for the changes that the coordinator may have stored for them.
 const PINNED_WAIT: Millis = Millis(2_000);
@@ -34,9 +34,10 @@ impl Base {
     pub(super) fn resumed(
         &mut self,
         now: Now,
-        (known, everything): (LogIndex, bool),
+        (known, report): (LogIndex, &Report),
         resumed: Resumed,
     ) {
+        let everything = self.asks_everything(report);
         self.tokens.raise(resumed.floor);
         self.link.note_epoch(resumed.epoch);
         self.stance = Stance::Active;
@@ -49,8 +50,16 @@ impl Base {
         if everything {
             self.forget_unlisted(&resumed);
         }
+        let told: BTreeMap<Uid, &Timer> = report
+            .items
+            .changed
+            .iter()
+            .map(|timer| (timer.uid, timer))
+            .collect();
         for timer in resumed.changed {
-            self.adopt(timer);
+            if told.get(&timer.uid) != Some(&&timer) && !self.has(&timer) {
+                self.adopt(timer);
+            }
         }
         for uid in resumed.gone {
             self.remove(uid);
@@ -115,6 +124,14 @@ impl Base {
         for uid in strange {
             self.remove(uid);
         }
+    }
+
+    /// Whether this is no news here. A pinned timer is run nowhere else, so what its home knows is the newest.
+    fn has(&self, timer: &Timer) -> bool {
+        self.timers.get(&timer.uid).is_some_and(|entry| {
+            let pinned = !timer.is_movable() && entry.timer.revision >= timer.revision;
+            pinned || entry.timer == *timer
+        })
     }
 
     /// Takes a timer as the coordinator has it. A run in flight here has lost its right to settle it.

@@ -111,6 +111,7 @@ impl Base {
         }
         self.rest.retry_at = now.boot;
         self.rest.linger_until = now.boot;
+        self.rest.patience = None;
         self.rest.waiting.push((origin, activity));
         match (activity, self.stance) {
             (Activity::Idle, Stance::Parked) => self.answer_sleepers(),
@@ -203,7 +204,7 @@ impl Base {
         if !ready || self.waits_for_runs(now, SLEEP_PATIENCE) || self.ships_tail_first(now) {
             return;
         }
-        let interrupted = self.abandon_runs();
+        let interrupted = self.runs.tokens();
         self.stance = Stance::Parking;
         self.rest.patience = None;
         self.change_meta(|meta| meta.handed_over = true);
@@ -243,6 +244,8 @@ impl Base {
     pub(super) fn parked(&mut self, now: Now, epoch: Epoch, cover: &Cover) {
         if self.stance == Stance::Parking {
             self.stance = Stance::Parked;
+            // Only now their right has ended: a node that was not covered goes on with them.
+            self.abandon_runs();
             self.lane.items.resumed = None;
             self.link.note_epoch(epoch);
             self.change_meta(|meta| meta.epoch = epoch);
@@ -266,7 +269,10 @@ impl Base {
         self.rest.retry_at = now.boot + retry_after.max(RETRY_MIN);
         self.rest.uncovered = Some(why);
         match self.stance {
-            Stance::Parking => self.unpark(now),
+            Stance::Parking => {
+                self.own_all_that_left_the_ledger();
+                self.unpark(now);
+            }
             Stance::Parked => self.rouse(now),
             Stance::Apart | Stance::Active | Stance::Leaving => {}
         }

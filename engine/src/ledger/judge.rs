@@ -4,13 +4,13 @@
 //! changed the timer since it last knew the ledger; otherwise the ledger's word stands and the home learns it
 //! when it resumes. A cancellation is final whoever made it.
 
-use super::{Entry, Held, Ledger};
+use super::{Entry, Held, Ledger, Stance};
 use crate::id::{NodeId, Uid};
 use crate::message::Items;
 use crate::op::Refusal;
 use crate::record::Key;
 use crate::time::LogIndex;
-use crate::timer::Timer;
+use crate::timer::{Durability, Timer};
 
 /// Who reports, and how far it may be believed.
 #[derive(Debug, Clone)]
@@ -82,7 +82,11 @@ impl Ledger {
                 why,
             });
         }
-        self.free_name(timer)?;
+        // A light timer that its home has acknowledged keeps its name, whatever has it here.
+        let proposed = self.node(&tail.node).is_some_and(|n| n.stance == Stance::Parked);
+        if proposed || timer.spec.durability == Durability::Replicated {
+            self.free_name(timer)?;
+        }
         let timer = Timer {
             home: Some(tail.node.clone()),
             ..timer.clone()
@@ -155,14 +159,7 @@ impl Ledger {
         if !self.is_active(node) || !current {
             return;
         }
-        for uid in self.of_home(&Some(node.clone())) {
-            let leaves = self.timers.get(&uid).is_some_and(|entry| {
-                entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
-            });
-            if leaves {
-                self.remove(uid);
-            }
-        }
+        self.drop_light(node);
         let heard: Vec<Uid> = self
             .gone
             .iter()
@@ -174,11 +171,25 @@ impl Ledger {
             self.turn.dirty.insert(Key::Gone(uid));
         }
     }
+
+    /// The light timers of an active home leave the ledger: it has them.
+    pub(crate) fn drop_light(&mut self, node: &NodeId) {
+        for uid in self.of_home(&Some(node.clone())) {
+            let leaves = self.timers.get(&uid).is_some_and(|entry| {
+                entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
+            });
+            if leaves {
+                self.remove(uid);
+            }
+        }
+    }
 }
 
 fn believes(tail: &Tail, entry: &Entry, timer: &Timer) -> bool {
     let home = entry.timer.home.as_ref() == Some(&tail.node);
     let news = timer.revision > entry.timer.revision;
     let owned = tail.owns && entry.held.is_none();
-    home && news && (owned || entry.changed <= tail.known)
+    // Nobody but its home ever runs a pinned timer.
+    let pinned = !timer.is_movable();
+    home && news && (owned || pinned || entry.changed <= tail.known)
 }

@@ -15,6 +15,7 @@ use crate::id::{Epoch, NodeId, Session, Uid};
 use crate::message::{Hello, Resumed};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
+use crate::timer::{Awaits, Placement};
 use std::collections::BTreeSet;
 
 /// What a greeting came to.
@@ -81,6 +82,7 @@ impl Ledger {
             ..Resumed::default()
         };
         self.set_stance(node, Stance::Active, Epoch(index.0), now);
+        self.bring_home(node, index);
         for uid in self.of_home(&Some(node.clone())) {
             self.give_back(uid, known, &mut resumed);
         }
@@ -99,8 +101,26 @@ impl Ledger {
         resumed
     }
 
+    /// What carries the node's name and was left to the pool is its own again.
+    fn bring_home(&mut self, node: &NodeId, at: LogIndex) {
+        for uid in self.named_after(node) {
+            if self.timers.get(&uid).is_some_and(|entry| entry.timer.home.is_none()) {
+                self.change(uid, |entry| {
+                    entry.timer.home = Some(node.clone());
+                    entry.changed = at;
+                });
+            }
+        }
+    }
+
     fn give_back(&mut self, uid: Uid, known: LogIndex, resumed: &mut Resumed) {
         self.set_backlogged(uid, false);
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        if entry.timer.awaits.is_some() {
+            self.change(uid, |entry| entry.timer.awaits = None);
+        }
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
@@ -143,13 +163,14 @@ impl Ledger {
         self.interrupt_claims(node, false, now);
         self.take_over(node, Stance::Left, now);
         for uid in self.of_home(&Some(node.clone())) {
-            if self
-                .timers
-                .get(&uid)
-                .is_some_and(|entry| entry.timer.is_movable())
-            {
-                self.change(uid, |entry| entry.timer.home = None);
-            }
+            let at = self.stamp();
+            self.change(uid, |entry| match entry.timer.spec.placement {
+                Placement::Movable => entry.timer.home = None,
+                Placement::Pinned(_) => {
+                    entry.timer.awaits = Some(Awaits::Return);
+                    entry.changed = at;
+                }
+            });
         }
         self.forget_if_empty(node);
     }

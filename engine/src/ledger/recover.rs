@@ -26,6 +26,7 @@ impl Ledger {
             queues: BTreeMap::new(),
             claims: BTreeMap::new(),
             giving: BTreeMap::new(),
+            unheard: BTreeMap::new(),
             nodes: BTreeMap::new(),
             gone: BTreeMap::new(),
             pending: BTreeMap::new(),

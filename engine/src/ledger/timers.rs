@@ -4,7 +4,7 @@ use super::{Entry, Gone, Held, Home, Ledger};
 use crate::id::{NodeId, TimerName, Uid};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
-use crate::timer::{Phase, Timer};
+use crate::timer::{Awaits, Phase, Timer};
 
 impl Entry {
     pub(super) fn new(timer: Timer, changed: LogIndex, created: LogIndex) -> Self {
@@ -28,6 +28,13 @@ impl Entry {
             Some(Held::Handed) => Some((None, due)),
             Some(Held::Claimed | Held::Giving) => None,
         }
+    }
+
+    /// The sleeping home that has not heard of it, and when it is due there.
+    fn unheard_by(&self) -> Option<(&NodeId, WallTime)> {
+        let home = self.timer.home.as_ref()?;
+        let waits = self.timer.awaits == Some(Awaits::Home);
+        self.timer.due().filter(|_| waits).map(|due| (home, due))
     }
 
     fn claimed_by(&self) -> Option<&NodeId> {
@@ -171,6 +178,9 @@ impl Ledger {
         if let Some(node) = Self::given_to(entry) {
             self.giving.entry(node.clone()).or_default().insert(uid);
         }
+        if let Some((node, due)) = entry.unheard_by() {
+            self.unheard.entry(node.clone()).or_default().insert((due, uid));
+        }
         if let Some(until) = entry.timer.kept_until() {
             self.ended.insert((until, uid));
         }
@@ -198,6 +208,11 @@ impl Ledger {
             && let Some(uids) = self.giving.get_mut(node)
         {
             uids.remove(&uid);
+        }
+        if let Some((node, due)) = entry.unheard_by()
+            && let Some(timers) = self.unheard.get_mut(node)
+        {
+            timers.remove(&(due, uid));
         }
         if let Some(until) = entry.timer.kept_until() {
             self.ended.remove(&(until, uid));

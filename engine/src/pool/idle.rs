@@ -20,7 +20,21 @@ impl Pool {
         else {
             return Reply::NotOwner;
         };
-        if *first != self.ledger.first(&Some(node.clone())) {
+        let reply = self.try_park(now, node, (*first, *self_wake));
+        if !matches!(reply, Reply::Parked { .. }) {
+            // Its light timers came along in vain: they are its own affair again.
+            self.ledger.drop_light(node);
+        }
+        reply
+    }
+
+    fn try_park(
+        &mut self,
+        now: Now,
+        node: &NodeId,
+        (first, self_wake): (Option<WallTime>, Option<WallTime>),
+    ) -> Reply {
+        if first != self.ledger.first(&Some(node.clone())) {
             return uncovered(Uncovered::Resync, Millis(0));
         }
         if let Some(retry_after) = self.rebuilding(now) {
@@ -37,7 +51,7 @@ impl Pool {
             self.report_standing(node, Standing::Active, now);
             return not_covered(why);
         }
-        self.hand_over(now, node, *self_wake);
+        self.hand_over(now, node, self_wake);
         self.cover_of_parked(now, node)
     }
 

@@ -70,6 +70,7 @@ impl Timer {
             token: Token(0),
             last: None,
             skipped: 0,
+            awaits: None,
         })
     }
 

@@ -7,6 +7,7 @@ use crate::node::pool;
 use crate::process::{Turn, Who};
 use crate::world::{Event, World};
 use dormouse_engine::decision::Decision;
+use dormouse_engine::message::{CoordinatorMessage, Reply};
 use dormouse_engine::pool::{Config, Effect, Input, Note, Pool};
 use dormouse_engine::time::Millis;
 
@@ -116,10 +117,27 @@ impl World {
     fn do_coordinator(&mut self, effect: Effect) {
         self.trace.note(self.now, || format!("co -> {effect:?}"));
         match effect {
-            Effect::Send { link, message } => self.say_down(Wire(link.0), &message),
+            Effect::Send { link, message } => {
+                self.notice_forced_sleep(Wire(link.0), &message);
+                self.say_down(Wire(link.0), &message);
+            }
             Effect::Close { link } => self.close(Wire(link.0)),
             Effect::Answer { ask, answer } => self.client_answered(Who::Coordinator, ask, answer),
             Effect::Note(note) => self.noted(&note),
+        }
+    }
+
+    /// Whoever is allowed to sleep while it runs something loses the right to that.
+    fn notice_forced_sleep(&mut self, wire: Wire, message: &CoordinatorMessage) {
+        let parked = matches!(message, CoordinatorMessage::Answer(answer) if matches!(answer.reply, Reply::Parked { .. }));
+        let busy = self
+            .node_of(wire)
+            .filter(|index| self.nodes[*index].executor.is_busy());
+        if let Some(node) = busy.filter(|_| parked) {
+            self.see(&Fact::Broke {
+                node,
+                why: Break::Forced,
+            });
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) enum Break {
     Left,
     /// The coordinator took it for dead, or for replaced.
     Lost,
+    /// It was put to sleep while it had runs in flight.
+    Forced,
 }
 
 /// One thing that happened.
