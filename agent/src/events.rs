@@ -25,6 +25,10 @@ pub(crate) fn journal_failed(error: &dormouse_store::Error) {
     tracing::error!(%error, "journal failed; the agent ends");
 }
 
+pub(crate) fn restless() {
+    tracing::warn!("a deadline is over and nothing follows from it");
+}
+
 pub(crate) fn link_up() {
     tracing::info!("connected to the coordinator");
 }

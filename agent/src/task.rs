@@ -25,6 +25,7 @@ use dormouse_engine::time::{Deadlines, Now};
 use dormouse_store::{Entry, Ticket, Writer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Inputs of one turn; more wait for the next one, so that no turn holds up a launch for long.
@@ -35,6 +36,8 @@ const TURNS_MAX: usize = 64;
 const WAITING_BYTES_MAX: usize = 16 << 20;
 /// Requests that wait for the coordinator at once; the reply of one more is dropped.
 const ASKS_MAX: usize = 65_536;
+/// A base whose deadline is over although nothing follows from it is asked again after this.
+const REST: Duration = Duration::from_millis(10);
 
 /// What others want of the task.
 pub(crate) enum Ask {
@@ -79,6 +82,8 @@ pub(crate) struct Task {
     ask_last: u64,
     /// Decided turns whose effects were not performed yet, the oldest first.
     turns: VecDeque<Turn>,
+    /// The last turn was for a deadline, and nothing followed from it.
+    restless: bool,
     end: Option<End>,
 }
 
@@ -114,6 +119,7 @@ impl Task {
             waiting: BTreeMap::new(),
             ask_last: 0,
             turns: VecDeque::new(),
+            restless: false,
             end: None,
         };
         task.submit(first);
@@ -133,6 +139,7 @@ impl Task {
             let has_room =
                 self.turns.len() < TURNS_MAX && self.writer.waiting_bytes() < WAITING_BYTES_MAX;
             let deadlines = self.base.next_deadline();
+            let rests = self.restless;
             tokio::select! {
                 biased;
                 durable = durable(&mut self.turns) => {
@@ -141,7 +148,7 @@ impl Task {
                 () = news(&self.executor, &mut self.mailbox, &mut self.event, &mut self.ask), if has_room => {
                     self.turn();
                 }
-                due = self.alarm.until(deadlines.wall, deadlines.boot), if has_room => {
+                due = ring(&mut self.alarm, deadlines, rests), if has_room => {
                     due.map_err(Error::system("a timer"))?;
                     self.turn();
                 }
@@ -155,10 +162,23 @@ impl Task {
         let now = clock::now();
         let tick = is_due(self.base.next_deadline(), now).then_some(Input::Tick);
         let inputs: Vec<Input> = tick.into_iter().chain(inputs).collect();
-        if !inputs.is_empty() {
-            let decision = self.base.handle(now, inputs);
-            self.submit(decision);
+        if inputs.is_empty() {
+            return;
         }
+        let is_tick = inputs == [Input::Tick];
+        let decision = self.base.handle(now, inputs);
+        self.note_rest(is_tick && decision.is_empty(), now);
+        self.submit(decision);
+    }
+
+    /// A deadline that stays over although the base was called would be called again at once, for ever, and
+    /// keep this thread from what else it has to do.
+    fn note_rest(&mut self, was_idle_tick: bool, now: Now) {
+        let over = is_due(self.base.next_deadline(), now);
+        if over && was_idle_tick && !self.restless {
+            events::restless();
+        }
+        self.restless = over && was_idle_tick;
     }
 
     fn gather(&mut self) -> Vec<Input> {
@@ -303,6 +323,14 @@ async fn news(
         Some(next) = mailbox.link.recv() => *event = Some(next),
         Some(next) = mailbox.asks.recv() => *ask = Some(next),
     }
+}
+
+/// Waits for a deadline; for a moment at least, if the last one was over and nothing followed.
+async fn ring(alarm: &mut Alarm, at: Deadlines, rests: bool) -> std::io::Result<()> {
+    if rests {
+        tokio::time::sleep(REST).await;
+    }
+    alarm.until(at.wall, at.boot).await
 }
 
 fn is_due(deadlines: Deadlines, now: Now) -> bool {

@@ -357,8 +357,16 @@ impl Base {
                 .filter(|_| self.runs.in_flight() > 0)
                 .map_or(ready, |p| p.max(ready))
         });
+        // Without a lease it is the next renewal that is waited for.
+        let had_lease = self
+            .last_turn
+            .is_none_or(|last| last < self.link.lease_until());
+        let try_at = try_at.filter(|_| had_lease);
         let stop = self.rest.stopping.map(|since| since + STOP_AFTER);
+        let may_leave = self.link.is_open() && self.lane.is_free();
+        let may_leave = may_leave && self.stance != Stance::Leaving;
         let stop_runs = self.rest.stopping.and(self.rest.patience);
+        let stop_runs = stop_runs.filter(|_| may_leave);
         [try_at, stop, stop_runs].into_iter().flatten()
     }
 
