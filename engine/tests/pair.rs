@@ -312,6 +312,18 @@ fn a_resumed_node_takes_its_timers_back() {
 }
 
 #[test]
+fn what_has_ended_is_seen_at_its_home_also_when_that_sleeps_again() {
+    let mut cell = trio();
+    let name = cell.create(Some("n1"), new("a", 1_000, Durability::Local));
+    cell.activity("n1", Activity::Idle);
+    cell.pass(1_500);
+    cell.activity("n1", Activity::Active);
+    cell.activity("n1", Activity::Idle);
+    cell.pass(1_000);
+    assert!(cell.look(Some("n1"), &name).is_over());
+}
+
+#[test]
 fn when_all_sleep_the_sentry_wakes_runs_and_sleeps_again() {
     let mut cell = trio();
     cell.create(Some("n1"), new("a", 5_000, Durability::Local));

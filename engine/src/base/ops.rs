@@ -239,7 +239,7 @@ impl Base {
     fn look(&mut self, origin: Origin, name: &TimerName, op: &Op) {
         let known = self.names.get(name).and_then(|uid| self.timers.get(uid));
         match known {
-            Some(entry) if self.owns(entry) || !self.link.is_open() => {
+            Some(entry) if self.owns(entry) || entry.stays_behind() || !self.link.is_open() => {
                 let answer = Answer::Timer(Box::new(entry.timer.clone()));
                 self.answer(origin, answer);
             }

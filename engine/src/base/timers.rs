@@ -29,6 +29,12 @@ impl Entry {
         durability == Durability::Replicated || !durability.is_replicated() && self.shipped > 0
     }
 
+    /// Whether it is over and only this node has it: a lighter timer without a deadline is not handed over.
+    pub(super) fn stays_behind(&self) -> bool {
+        let lighter = !self.timer.spec.durability.is_replicated();
+        lighter && self.shipped == 0 && !self.held && self.timer.is_over()
+    }
+
     /// Whether it waits for its time here, rather than being run or being somebody else's.
     pub(super) fn waits(&self) -> bool {
         self.run.is_none() && !self.held
