@@ -56,6 +56,8 @@ pub struct Base {
     names: BTreeMap<TimerName, Uid>,
     queues: Queues,
     gone: BTreeSet<Uid>,
+    /// Timers of this node that somebody else runs, and that the node does not know.
+    awaited: BTreeSet<Uid>,
     stance: Stance,
     clock: Clock,
     link: Link,

@@ -110,6 +110,14 @@ id!(
     TimerId
 );
 
+impl TimerId {
+    /// The first of all ids in their order.
+    #[must_use]
+    pub fn first() -> Self {
+        Self("0".into())
+    }
+}
+
 /// The full name of a timer.
 ///
 /// REPLICATED timers are named within their pool; timers of the other classes within their home node,

@@ -10,7 +10,8 @@ use dormouse_engine::op::{Activity, Answer, Cancelled, Op};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{
-    Durability, Ending, HandlerName, NewTimer, Outcome, Payload, Phase, Placement, Run, When,
+    Awaits, Durability, Ending, HandlerName, NewTimer, Outcome, Payload, Phase, Placement, Run,
+    When,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -72,6 +73,13 @@ impl Cell {
         };
         let (base, _) = Base::recover(config, Vec::new(), time(self.now)).unwrap();
         self.bases.insert(node(name), base);
+    }
+
+    /// The process ends in order.
+    fn stop(&mut self, name: &str) {
+        self.mail
+            .push_back((node(name), Mail::Down(base::Input::Stop)));
+        self.pass(100);
     }
 
     fn start(&mut self, name: &str, rack: &str) {
@@ -143,6 +151,7 @@ impl Cell {
                     self.runs.push((name.clone(), run));
                     self.mail.push_back((name.clone(), Mail::Down(settled)));
                 }
+                base::Effect::Stopped => {}
                 other => panic!("{name} wants {other:?}"),
             }
         }
@@ -435,4 +444,36 @@ fn cancelling_is_final_wherever_it_is_asked() {
         cell.ask(Some("n1"), Op::Look { name: first }),
         Answer::Refused(_)
     ));
+}
+
+#[test]
+fn a_node_that_left_takes_its_own_timers_back_when_it_returns() {
+    let mut cell = trio();
+    let name = cell.create(Some("n1"), new("l", 9_000, Durability::Local));
+    cell.stop("n1");
+    assert_eq!(cell.look(None, &name).home, None);
+    cell.start("n1", "r1");
+    let again = NewTimer {
+        uid: Uid(1),
+        request: 1,
+        ..new("l", 9_000, Durability::Local)
+    };
+    let refused = cell.ask(Some("n1"), Op::Create(Box::new(again)));
+    assert!(matches!(refused, Answer::Refused(_)), "{refused:?}");
+    cell.pass(10_000);
+    assert_eq!(cell.ran(), [("n1", "l")]);
+}
+
+#[test]
+fn a_pinned_timer_that_was_made_while_its_home_slept_wakes_it() {
+    let mut cell = trio();
+    cell.activity("n1", Activity::Idle);
+    let pinned = NewTimer {
+        placement: Placement::Pinned(node("n1")),
+        ..new("pin", 2_000, Durability::Local)
+    };
+    let name = cell.create(None, pinned);
+    assert_eq!(cell.look(None, &name).awaits, Some(Awaits::Home));
+    cell.pass(4_000);
+    assert_eq!(cell.ran(), [("n1", "pin")]);
 }

@@ -56,7 +56,7 @@ pub(crate) fn nodes(seen: &Seen) -> Vec<v1::Node> {
 }
 
 pub(crate) fn node(pool: &PoolId, node: &NodeView) -> v1::Node {
-    let handlers = node.handlers.iter();
+    let handlers = node.places.iter();
     v1::Node {
         node: node.node.to_string(),
         pool: pool.to_string(),
@@ -69,9 +69,9 @@ pub(crate) fn node(pool: &PoolId, node: &NodeView) -> v1::Node {
         first: node.first.map(timestamp),
         self_wake: node.self_wake.map(timestamp),
         handlers: handlers
-            .map(|handler| v1::HandlerCredits {
+            .map(|(handler, places)| v1::HandlerCredits {
                 handler: handler.to_string(),
-                credits: 0,
+                credits: places.unwrap_or(0),
             })
             .collect(),
         clock_skew: Some(difference(node.skew_ms)),

@@ -43,6 +43,7 @@ impl Base {
             names: BTreeMap::new(),
             queues: Queues::default(),
             gone: BTreeSet::new(),
+            awaited: BTreeSet::new(),
             stance: Stance::Apart,
             clock: Clock::default(),
             link: Link::default(),

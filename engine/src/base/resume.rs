@@ -38,6 +38,7 @@ impl Base {
         resumed: Resumed,
     ) {
         let everything = self.asks_everything(report);
+        let handed_over = self.meta.handed_over;
         self.tokens.raise(resumed.floor);
         self.link.note_epoch(resumed.epoch);
         self.stance = Stance::Active;
@@ -48,7 +49,7 @@ impl Base {
         });
         self.hold_nothing();
         if everything {
-            self.forget_unlisted(&resumed);
+            self.forget_unlisted(&resumed, handed_over);
         }
         let told: BTreeMap<Uid, &Timer> = report
             .items
@@ -64,7 +65,11 @@ impl Base {
         for uid in resumed.gone {
             self.remove(uid);
         }
+        self.awaited.clear();
         for uid in resumed.held {
+            if !self.timers.contains_key(&uid) {
+                self.awaited.insert(uid);
+            }
             self.change(uid, |entry| {
                 entry.held = true;
                 entry.starved = None;
@@ -110,7 +115,9 @@ impl Base {
     }
 
     /// What the coordinator had, and does not count among the timers of this node any more, is somebody else's.
-    fn forget_unlisted(&mut self, resumed: &Resumed) {
+    ///
+    /// A light timer may also have left the ledger for this node, if that has not handed it over again since.
+    fn forget_unlisted(&mut self, resumed: &Resumed, handed_over: bool) {
         let listed: BTreeSet<Uid> = resumed
             .changed
             .iter()
@@ -122,7 +129,12 @@ impl Base {
         });
         let strange: Vec<Uid> = strange.map(|entry| entry.timer.uid).collect();
         for uid in strange {
-            self.remove(uid);
+            let light = |entry: &Entry| !entry.timer.spec.durability.is_replicated();
+            if !handed_over && self.timers.get(&uid).is_some_and(light) {
+                self.own_what_left_the_ledger(&[uid]);
+            } else {
+                self.remove(uid);
+            }
         }
     }
 
@@ -168,7 +180,8 @@ impl Base {
     fn take_given(&mut self, now: Now, timers: Vec<Timer>) {
         for timer in timers {
             let uid = timer.uid;
-            if self.timers.get(&uid).is_some_and(|entry| entry.held) {
+            let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
+            if self.awaited.remove(&uid) || held {
                 self.adopt(timer);
             }
             self.lane.items.taken.push(uid);

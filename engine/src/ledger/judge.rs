@@ -83,7 +83,9 @@ impl Ledger {
             });
         }
         // A light timer that its home has acknowledged keeps its name, whatever has it here.
-        let proposed = self.node(&tail.node).is_some_and(|n| n.stance == Stance::Parked);
+        let proposed = self
+            .node(&tail.node)
+            .is_some_and(|n| n.stance == Stance::Parked);
         if proposed || timer.spec.durability == Durability::Replicated {
             self.free_name(timer)?;
         }

@@ -104,7 +104,11 @@ impl Ledger {
     /// What carries the node's name and was left to the pool is its own again.
     fn bring_home(&mut self, node: &NodeId, at: LogIndex) {
         for uid in self.named_after(node) {
-            if self.timers.get(&uid).is_some_and(|entry| entry.timer.home.is_none()) {
+            if self
+                .timers
+                .get(&uid)
+                .is_some_and(|entry| entry.timer.home.is_none())
+            {
                 self.change(uid, |entry| {
                     entry.timer.home = Some(node.clone());
                     entry.changed = at;

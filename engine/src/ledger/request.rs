@@ -6,7 +6,7 @@ use crate::op::{Answer, Cancelled, NewTime, Op, Refusal};
 use crate::record::Key;
 use crate::schedule::{BadSchedule, Schedule};
 use crate::time::WallTime;
-use crate::timer::{Durability, NewTimer, Phase, Placement, Timer};
+use crate::timer::{Awaits, Durability, NewTimer, Phase, Placement, Timer};
 
 /// The most timers that one list answer carries.
 pub(crate) const LIST_MAX: u32 = 1_000;
@@ -28,7 +28,7 @@ impl Ledger {
             Op::Look { name } => self.look(name),
             Op::List { after, limit } => Routed::Done(self.list(after.as_ref(), *limit)),
             Op::Rearm { name, to } => self.rearm(op, name, *to, now),
-            Op::Cancel { name } => self.cancel(op, name),
+            Op::Cancel { name } => self.cancel(op, name, now),
             Op::Activity { node, .. } => self.route_activity(node),
         }
     }
@@ -65,10 +65,11 @@ impl Ledger {
     }
 
     fn accept(&mut self, new: &NewTimer, home: Option<NodeId>, now: WallTime) -> Answer {
-        let timer = match Timer::accept(new, home, now) {
+        let mut timer = match Timer::accept(new, home, now) {
             Ok(timer) => timer,
             Err(bad) => return Answer::Refused(refuse_schedule(&bad)),
         };
+        timer.awaits = timer.home.as_ref().map(|_| Awaits::Home);
         if let Err(refusal) = self.free_name(&timer) {
             return Answer::Refused(refusal);
         }
@@ -103,7 +104,7 @@ impl Ledger {
     }
 
     fn rearm(&mut self, op: &Op, name: &TimerName, to: NewTime, now: WallTime) -> Routed {
-        let uid = match self.find_to_change(op, name) {
+        let uid = match self.find_to_change(op, name, now) {
             Ok(uid) => uid,
             Err(routed) => return routed,
         };
@@ -124,8 +125,8 @@ impl Ledger {
         Routed::Done(timer.map_or_else(|| not_found(name), |timer| Answer::Timer(Box::new(timer))))
     }
 
-    fn cancel(&mut self, op: &Op, name: &TimerName) -> Routed {
-        let uid = match self.find_to_change(op, name) {
+    fn cancel(&mut self, op: &Op, name: &TimerName, now: WallTime) -> Routed {
+        let uid = match self.find_to_change(op, name, now) {
             Ok(uid) => uid,
             Err(routed) => return routed,
         };
@@ -141,9 +142,9 @@ impl Ledger {
     }
 
     /// The timer to change, if it is the ledger's to change; otherwise where the change goes, or why not.
-    fn find_to_change(&mut self, op: &Op, name: &TimerName) -> Result<Uid, Routed> {
+    fn find_to_change(&mut self, op: &Op, name: &TimerName, now: WallTime) -> Result<Uid, Routed> {
         let Some(entry) = self.named(name) else {
-            return Err(self.route_unknown(op, name));
+            return Err(self.route_unknown(op, name, now));
         };
         let Some(home) = entry.timer.home.clone() else {
             return Ok(entry.timer.uid);
@@ -155,19 +156,19 @@ impl Ledger {
                 Ok(entry.timer.uid)
             };
         }
-        if entry.timer.is_movable() {
+        if entry.timer.is_movable() || entry.timer.awaits == Some(Awaits::Home) {
             return Ok(entry.timer.uid);
         }
-        Err(self.keep_for(home, op))
+        Err(self.keep_for(home, op, now))
     }
 
     /// A LOCAL timer is not in the ledger while its home is active, and a pinned one never.
-    fn route_unknown(&mut self, op: &Op, name: &TimerName) -> Routed {
+    fn route_unknown(&mut self, op: &Op, name: &TimerName, now: WallTime) -> Routed {
         if let Some(node) = self.awake_home_of(name) {
             return Routed::To(node);
         }
         match name.node.clone().filter(|node| self.node(node).is_some()) {
-            Some(node) => self.keep_for(node, op),
+            Some(node) => self.keep_for(node, op, now),
             None => Routed::Done(not_found(name)),
         }
     }
@@ -176,17 +177,37 @@ impl Ledger {
         name.node.clone().filter(|node| self.is_active(node))
     }
 
-    fn keep_for(&mut self, node: NodeId, op: &Op) -> Routed {
+    /// Stores a change for a node that sleeps. A wait is counted from now, not from when the node wakes.
+    fn keep_for(&mut self, node: NodeId, op: &Op, now: WallTime) -> Routed {
+        let mut op = op.clone();
+        if let Op::Rearm { to, .. } = &mut op {
+            match new_time(*to, now) {
+                Ok(time) => *to = NewTime::At(time),
+                Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
+            }
+        }
         let number = self.stamp().0;
-        self.pending.insert(
-            number,
-            Pending {
-                node,
-                op: op.clone(),
-            },
-        );
+        self.pending.insert(number, Pending { node, op });
         self.turn.dirty.insert(Key::Pending(number));
         Routed::Done(Answer::Pending)
+    }
+
+    /// When `node` has to be awake for pinned timers as others made or moved them while it slept.
+    #[must_use]
+    pub fn unheard_due(&self, node: &NodeId) -> Option<WallTime> {
+        let made = self.unheard.get(node).and_then(|timers| timers.first());
+        let moved = self
+            .pending
+            .values()
+            .filter(|pending| pending.node == *node);
+        let moved = moved.filter_map(|pending| match pending.op {
+            Op::Rearm {
+                to: NewTime::At(time),
+                ..
+            } => Some(time),
+            _ => None,
+        });
+        moved.chain(made.map(|(due, _)| *due)).min()
     }
 
     /// The home has applied a change that waited for it.

@@ -1,7 +1,7 @@
 //! The timers of the ledger and the indexes over them; every change of a timer goes through here.
 
 use super::{Entry, Gone, Held, Home, Ledger};
-use crate::id::{NodeId, TimerName, Uid};
+use crate::id::{NodeId, TimerId, TimerName, Uid};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
 use crate::timer::{Awaits, Phase, Timer};
@@ -50,6 +50,18 @@ impl Ledger {
     #[must_use]
     pub fn named(&self, name: &TimerName) -> Option<&Entry> {
         self.entry(*self.names.get(name)?)
+    }
+
+    /// The timers that carry the name of a node.
+    pub(super) fn named_after(&self, node: &NodeId) -> Vec<Uid> {
+        let first = TimerName {
+            pool: self.pool.clone(),
+            node: Some(node.clone()),
+            timer: TimerId::first(),
+        };
+        let names = self.names.range(first..);
+        let own = names.take_while(|(name, _)| name.node.as_ref() == Some(node));
+        own.map(|(_, uid)| *uid).collect()
     }
 
     pub(super) fn insert(&mut self, entry: Entry) {
@@ -179,7 +191,10 @@ impl Ledger {
             self.giving.entry(node.clone()).or_default().insert(uid);
         }
         if let Some((node, due)) = entry.unheard_by() {
-            self.unheard.entry(node.clone()).or_default().insert((due, uid));
+            self.unheard
+                .entry(node.clone())
+                .or_default()
+                .insert((due, uid));
         }
         if let Some(until) = entry.timer.kept_until() {
             self.ended.insert((until, uid));

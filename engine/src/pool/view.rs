@@ -8,7 +8,7 @@ use crate::ledger::{Node, Stance};
 use crate::message::LedgerId;
 use crate::time::WallTime;
 use crate::timer::HandlerName;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// A pool, as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub struct NodeView {
     pub first: Option<WallTime>,
     /// When it wakes by itself.
     pub self_wake: Option<WallTime>,
-    /// The handlers that its workers had last.
-    pub handlers: BTreeSet<HandlerName>,
+    /// The handlers that its workers had last, and their places if it has a session.
+    pub places: BTreeMap<HandlerName, Option<u32>>,
     /// How far its clock was ahead when it was last measured, in milliseconds.
     pub skew_ms: i64,
 }
@@ -110,7 +110,7 @@ impl Pool {
                 .filter(|known| !known.active)
                 .and_then(|known| known.first),
             self_wake: node.self_wake,
-            handlers: node.handlers.clone(),
+            places: places(node, live),
             skew_ms: live.map_or(0, |live| live.skew_ms),
         }
     }
@@ -121,13 +121,16 @@ impl Pool {
         let (alarm, rung) = self.watch_deadlines();
         let leases = self.live.iter().filter(|(node, _)| self.holds_lease(node));
         let lease = leases.map(|(_, live)| live.lease_until).min();
+        let pinned = self.pinned_alarms().into_iter().map(|(_, at)| at).min();
         let wall = [
+            pinned,
             self.hierarchy.next_due(),
             alarm,
             self.ledger.prune_at(),
             self.forget_at(),
         ];
         let boot = [
+            self.pinned_again_at(),
             lease,
             rung,
             self.routes.next_deadline(),
@@ -149,6 +152,14 @@ fn state(stance: Stance, live: Option<&Live>) -> NodeState {
         Stance::Lost => NodeState::Lost,
         Stance::Left => NodeState::Left,
     }
+}
+
+fn places(node: &Node, live: Option<&Live>) -> BTreeMap<HandlerName, Option<u32>> {
+    let told = |handler| live.and_then(|live| live.capacity.get(handler).copied());
+    node.handlers
+        .iter()
+        .map(|handler| (handler.clone(), told(handler)))
+        .collect()
 }
 
 fn why_ineligible(live: &Live) -> Option<String> {

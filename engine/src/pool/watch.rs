@@ -13,7 +13,7 @@ use crate::id::NodeId;
 use crate::ledger::Stance;
 use crate::message::Order;
 use crate::time::{BootTime, Millis, Now, WallTime};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a woken node has to become active before the next one is woken.
 const RUNG: Millis = Millis(500);
@@ -30,6 +30,8 @@ pub(super) struct Watch {
     /// When the next rung of the ladder is due.
     rung: Option<BootTime>,
     tried: BTreeSet<NodeId>,
+    /// Nodes that were woken for pinned timers, and when they are woken again.
+    pinned: BTreeMap<NodeId, BootTime>,
 }
 
 impl Watch {
@@ -67,6 +69,7 @@ impl Pool {
             self.change_sentry(now, sentry);
         }
         self.watch.told = None;
+        self.wake_for_pinned(now);
         match self.alarm_at() {
             Some(at) if at <= now.wall => self.climb(now),
             _ => {
@@ -74,6 +77,40 @@ impl Pool {
                 self.watch.tried.clear();
             }
         }
+    }
+
+    /// Wakes parked nodes for pinned timers of which they have not heard; their own alarm does not know them.
+    fn wake_for_pinned(&mut self, now: Now) {
+        let ledger = &self.ledger;
+        self.watch
+            .pinned
+            .retain(|node, again| *again > now.boot && !ledger.is_active(node));
+        for (node, at) in self.pinned_alarms() {
+            if at <= now.wall {
+                self.watch
+                    .pinned
+                    .insert(node.clone(), now.boot + LADDER_AGAIN);
+                self.tell(&node, Order::Wake);
+            }
+        }
+    }
+
+    /// Parked nodes that can be reached, and when they have to be awake; not those that were just woken.
+    pub(super) fn pinned_alarms(&self) -> Vec<(NodeId, WallTime)> {
+        let parked = self
+            .ledger
+            .nodes()
+            .filter(|(_, node)| node.stance == Stance::Parked);
+        let quiet = parked.filter(|(name, _)| !self.watch.pinned.contains_key(*name));
+        let reached = quiet.filter(|(name, _)| self.address(name).is_some());
+        let due =
+            reached.filter_map(|(name, _)| Some((name.clone(), self.ledger.unheard_due(name)?)));
+        due.collect()
+    }
+
+    /// When a node that was woken for its pinned timers is woken again.
+    pub(super) fn pinned_again_at(&self) -> Option<BootTime> {
+        self.watch.pinned.values().min().copied()
     }
 
     fn change_sentry(&mut self, now: Now, sentry: Option<Sentry>) {
@@ -150,14 +187,16 @@ impl Pool {
         }
     }
 
-    /// The sentry if it was never tried (it may just not have heard), then any eligible node with a link.
+    /// The sentry if it was never tried (it may just not have heard), then any node with a link.
     fn next_rung(&self) -> Option<NodeId> {
         let sentry = self.watch.named.as_ref().map(|sentry| &sentry.node);
-        let others = self
-            .live
-            .iter()
-            .filter(|(_, live)| live.is_eligible())
-            .map(|(node, _)| node);
+        let of_fitness = |fit: bool| {
+            let some = self.live.iter();
+            some.filter(move |(_, live)| live.is_eligible() == fit)
+                .map(|(node, _)| node)
+        };
+        // One that is not eligible fires its own timers, at least.
+        let others = of_fitness(true).chain(of_fitness(false));
         let mut candidates = sentry.into_iter().chain(others);
         let fresh =
             |node: &&NodeId| self.address(node).is_some() && !self.watch.tried.contains(*node);

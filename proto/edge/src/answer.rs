@@ -9,7 +9,7 @@ use dormouse_engine::message::Uncovered;
 use dormouse_engine::op::{Answer, Cancelled, Refusal};
 use dormouse_engine::schedule::Schedule;
 use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{Durability, Ending, LastRun, Phase, Placement, Timer};
+use dormouse_engine::timer::{Awaits, Durability, Ending, LastRun, Phase, Placement, Timer};
 use dormouse_proto::v1;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -66,7 +66,7 @@ pub fn timer(timer: &Timer) -> v1::Timer {
         misfire: v1::Misfire::Once.into(),
         overlap: v1::Overlap::Skip.into(),
         labels: spec.labels.clone(),
-        state: state(&timer.phase).into(),
+        state: state(timer).into(),
         generation: timer.generation,
         etag: format!("{}-{}", timer.generation, timer.revision),
         uid: timer.uid.to_string(),
@@ -129,9 +129,13 @@ fn durability(durability: Durability) -> v1::Durability {
     }
 }
 
-fn state(phase: &Phase) -> v1::TimerState {
-    match phase {
-        Phase::Waiting { .. } => v1::TimerState::Scheduled,
+fn state(timer: &Timer) -> v1::TimerState {
+    match &timer.phase {
+        Phase::Waiting { .. } => match timer.awaits {
+            None => v1::TimerState::Scheduled,
+            Some(Awaits::Home) => v1::TimerState::Pending,
+            Some(Awaits::Return) => v1::TimerState::Unreachable,
+        },
         Phase::Running { .. } => v1::TimerState::Running,
         Phase::Over {
             ending: Ending::Done,
