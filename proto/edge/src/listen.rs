@@ -1,13 +1,14 @@
 //! Addresses and the sockets behind them, and the limits that every server of ours has.
 //!
-//! A program listens on loopback or on a Unix socket that only its user can open. Anything else is refused
-//! until it is asked for by name, since there is no TLS yet.
+//! A program listens on loopback or on a Unix socket that its user can open, and its group if the umask says
+//! so. Anything else is refused until it is asked for by name, since there is no TLS yet.
 
 use std::fmt;
+use std::fs::{DirBuilder, Permissions};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Concurrent calls on one connection.
 const STREAMS_MAX: u32 = 1024;
+/// Who may ever connect to a Unix socket, before the umask takes away: its user and its group.
+const SOCKET_MODE: u32 = 0o660;
 /// After an error of accepting, such as no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -69,6 +72,17 @@ pub enum Error {
         /// Why.
         error: io::Error,
     },
+}
+
+impl Error {
+    /// Whether a person has to change something first; otherwise the next start may succeed.
+    #[must_use]
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            Self::NotLoopback(_) | Self::NotASocket(_) => true,
+            Self::InUse(_) | Self::Io { .. } => false,
+        }
+    }
 }
 
 impl FromStr for Address {
@@ -117,11 +131,26 @@ enum Socket {
     Unix(UnixListener),
 }
 
+/// Whether it is allowed to listen on `address`: with `insecure` anywhere, else only where no other machine can
+/// reach it. For those who have something to do before they listen.
+///
+/// # Errors
+/// [`Error::NotLoopback`].
+pub fn check(address: &Address, insecure: bool) -> Result<(), Error> {
+    match address {
+        Address::Tcp(addr) if !addr.ip().is_loopback() && !insecure => {
+            Err(Error::NotLoopback(*addr))
+        }
+        Address::Tcp(_) | Address::Unix(_) => Ok(()),
+    }
+}
+
 /// Listens on `address`; with port 0 on any free port. Only with `insecure` where other machines can reach it.
 ///
 /// # Errors
 /// [`Error`] says what to do.
 pub async fn listen(address: &Address, insecure: bool) -> Result<Listening, Error> {
+    check(address, insecure)?;
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => Error::InUse(address.clone()),
         _ => Error::Io {
@@ -130,9 +159,6 @@ pub async fn listen(address: &Address, insecure: bool) -> Result<Listening, Erro
         },
     };
     match address {
-        Address::Tcp(addr) if !addr.ip().is_loopback() && !insecure => {
-            Err(Error::NotLoopback(*addr))
-        }
         Address::Tcp(addr) => {
             let socket = TcpListener::bind(addr).await.map_err(failed)?;
             let address = Address::Tcp(socket.local_addr().map_err(failed)?);
@@ -143,7 +169,7 @@ pub async fn listen(address: &Address, insecure: bool) -> Result<Listening, Erro
         }
         Address::Unix(path) => {
             make_room(address, path).await?;
-            let socket = bind_private(path).map_err(failed)?;
+            let socket = bind_unix(path).map_err(failed)?;
             Ok(Listening {
                 address: address.clone(),
                 socket: Socket::Unix(socket),
@@ -169,25 +195,48 @@ async fn make_room(address: &Address, path: &Path) -> Result<(), Error> {
     })
 }
 
-/// Nobody else can connect, not even before the mode is set: the socket appears at its path only afterwards.
-fn bind_private(path: &Path) -> io::Result<UnixListener> {
-    let hidden = hidden_beside(path);
-    let _ = std::fs::remove_file(&hidden);
+/// The socket appears at its path with its mode, [`SOCKET_MODE`] less the umask, and never had a wider one in reach
+/// of others: it is made in a directory that only this user can enter.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let nest = Nest::beside(path)?;
+    let hidden = nest.socket();
     let socket = std::os::unix::net::UnixListener::bind(&hidden)?;
-    let published = std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))
-        .and_then(|()| std::fs::rename(&hidden, path));
-    if let Err(error) = published {
-        let _ = std::fs::remove_file(&hidden);
-        return Err(error);
-    }
+    // The system has applied the umask. To ask for it is to set it, for every thread, so this asks the result.
+    let made = std::fs::metadata(&hidden)?.permissions().mode();
+    std::fs::set_permissions(&hidden, Permissions::from_mode(made & SOCKET_MODE))?;
+    std::fs::rename(&hidden, path)?;
     socket.set_nonblocking(true)?;
     UnixListener::from_std(socket)
 }
 
-fn hidden_beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    name.into()
+/// A directory beside the path of a socket that nobody else can enter; it goes with this value.
+struct Nest(PathBuf);
+
+impl Nest {
+    fn beside(path: &Path) -> io::Result<Self> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}", std::process::id()));
+        let nest = Self(name.into());
+        // Of a process with this number that died at this point.
+        nest.remove();
+        DirBuilder::new().mode(0o700).create(&nest.0)?;
+        Ok(nest)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("s")
+    }
+
+    fn remove(&self) {
+        let _ = std::fs::remove_file(self.socket());
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+impl Drop for Nest {
+    fn drop(&mut self) {
+        self.remove();
+    }
 }
 
 impl Listening {
@@ -295,6 +344,7 @@ mod tests {
         let open: Address = "0.0.0.0:0".parse().unwrap();
         let error = listen(&open, false).await.unwrap_err();
         assert!(matches!(error, Error::NotLoopback(_)) && error.to_string().contains("--insecure"));
+        assert!(error.needs_a_person());
         assert!(listen(&open, true).await.is_ok());
     }
 
@@ -304,7 +354,10 @@ mod tests {
             .await
             .unwrap();
         let error = listen(first.address(), false).await.unwrap_err();
-        assert!(matches!(error, Error::InUse(_)), "{error}");
+        assert!(
+            matches!(error, Error::InUse(_)) && !error.needs_a_person(),
+            "{error}"
+        );
     }
 
     #[tokio::test]
@@ -313,8 +366,8 @@ mod tests {
         let path = dir.path().join("s");
         let address = Address::Unix(path.clone());
         let first = listen(&address, false).await.unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let beside: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(beside.len(), 1, "nothing but the socket stays: {beside:?}");
         assert!(matches!(
             listen(&address, false).await,
             Err(Error::InUse(_))
