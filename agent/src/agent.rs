@@ -103,6 +103,7 @@ impl Agent {
             address: config.coordinator.clone(),
             why: "is no address",
         })?;
+        listen::check(&config.listen, config.insecure)?;
         let (writer, recovered) = life::recover(&config).await?;
         let listening = listen::listen(&config.listen, config.insecure).await?;
         let executor = Executor::start().map_err(Error::system("a thread or a timer"))?;

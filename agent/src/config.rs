@@ -92,9 +92,8 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let is_config = match self {
-            Self::Coordinator { .. } | Self::Listen(_) | Self::Unreadable(_) | Self::Clashed => {
-                true
-            }
+            Self::Coordinator { .. } | Self::Unreadable(_) | Self::Clashed => true,
+            Self::Listen(error) => error.needs_a_person(),
             Self::Store(error) => error.is_config(),
             Self::System { .. } | Self::Fault => false,
         };

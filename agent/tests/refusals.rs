@@ -1,6 +1,6 @@
-//! Starts that are refused, because no restart would help.
+//! Starts that are refused.
 //!
-//! Each says what is wrong and what to do, and has the exit code of bad configuration.
+//! Each says what is wrong and what to do, and its exit code says whether the next start may succeed.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
@@ -15,17 +15,14 @@ async fn what_only_a_person_can_mend_has_exit_code_78_and_says_what_to_do() {
     let data = dir.path().join("n1");
     let agent = Agent::start(config("n1", NOBODY, &data)).await.unwrap();
     let good = config("n1", NOBODY, &data);
+    let untouched = dir.path().join("open");
     let locked = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         ..good.clone()
     };
-    let in_use = Config {
-        data: dir.path().join("other"),
-        ..good.clone()
-    };
     let open = Config {
         listen: "0.0.0.0:0".parse().unwrap(),
-        data: dir.path().join("open"),
+        data: untouched.clone(),
         ..good.clone()
     };
     let tls = Config {
@@ -34,7 +31,6 @@ async fn what_only_a_person_can_mend_has_exit_code_78_and_says_what_to_do() {
     };
     let cases = [
         (locked, "in use by another process"),
-        (in_use, "in use"),
         (open, "--insecure"),
         (tls, "TLS"),
     ];
@@ -43,6 +39,7 @@ async fn what_only_a_person_can_mend_has_exit_code_78_and_says_what_to_do() {
         assert_eq!(error.exit_code(), 78, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
+    assert!(!untouched.exists(), "it is refused before data is opened");
     agent.stop().await.unwrap();
     let foreign = Agent::start(config("n2", NOBODY, &data))
         .await
@@ -50,4 +47,21 @@ async fn what_only_a_person_can_mend_has_exit_code_78_and_says_what_to_do() {
         .expect("it does not start");
     assert_eq!(foreign.exit_code(), 78);
     assert!(foreign.to_string().contains("not ours"), "{foreign}");
+}
+
+#[tokio::test]
+async fn an_address_in_use_may_be_free_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = Agent::start(config("n1", NOBODY, &dir.path().join("n1")));
+    let agent = agent.await.unwrap();
+    let same = Config {
+        listen: agent.address().clone(),
+        ..config("n2", NOBODY, &dir.path().join("n2"))
+    };
+    let error = Agent::start(same.clone()).await.err().expect("it is taken");
+    assert_eq!(error.exit_code(), 1, "{error}");
+    assert!(error.to_string().contains("in use"), "{error}");
+    agent.stop().await.unwrap();
+    let second = Agent::start(same).await.expect("now it is free");
+    second.stop().await.unwrap();
 }

@@ -60,8 +60,8 @@ impl Error {
         let needs_a_person = match self {
             Self::Config(_) | Self::Record { .. } => true,
             Self::Data(why) => why.is_config(),
-            Self::Listen(listen::Error::NotLoopback(_) | listen::Error::NotASocket(_)) => true,
-            Self::Listen(_) | Self::Append { .. } | Self::Task { .. } => false,
+            Self::Listen(why) => why.needs_a_person(),
+            Self::Append { .. } | Self::Task { .. } => false,
             Self::Serve(_) | Self::System(_) => false,
         };
         if needs_a_person { EX_CONFIG } else { 1 }

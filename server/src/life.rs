@@ -10,6 +10,7 @@ use dormouse_edge::listen::{self, Address, Listening};
 use dormouse_edge::timers::Timers;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
@@ -49,14 +50,21 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 /// Bad configuration, a data directory that cannot be used, an address that cannot be had.
 pub async fn bind(config: Config) -> Result<Bound, Error> {
     config.check()?;
-    let (pools, ended) = Pools::recover(&config).await?;
-    let socket = listen::listen(&config.listen, config.insecure).await?;
-    Ok(Bound {
-        config,
-        pools,
-        ended,
-        socket,
-    })
+    listen::check(&config.listen, config.insecure)?;
+    let (pools, mut ended) = Pools::recover(&config).await?;
+    match listen::listen(&config.listen, config.insecure).await {
+        Ok(socket) => Ok(Bound {
+            config,
+            pools,
+            ended,
+            socket,
+        }),
+        Err(why) => {
+            // How the journals close does not matter beside the reason that is told.
+            let _ = close(&pools, &mut ended).await;
+            Err(why.into())
+        }
+    }
 }
 
 impl Bound {
@@ -125,8 +133,11 @@ async fn router(
     (health, router)
 }
 
-/// What was decided is made durable and the journals are closed.
-async fn end(pools: &Pools, ended: &mut mpsc::UnboundedReceiver<Ended>) -> Result<(), Error> {
+/// What was decided is made durable and the journals are closed, if that can be done in time.
+async fn close(
+    pools: &Pools,
+    ended: &mut mpsc::UnboundedReceiver<Ended>,
+) -> Result<Ended, Elapsed> {
     let all = async {
         for _ in 0..pools.stop().await {
             if let Some(result) = ended.recv().await {
@@ -135,8 +146,12 @@ async fn end(pools: &Pools, ended: &mut mpsc::UnboundedReceiver<Ended>) -> Resul
         }
         Ok(())
     };
-    let result = tokio::time::timeout(POOLS_END_WITHIN, all).await;
-    match result {
+    tokio::time::timeout(POOLS_END_WITHIN, all).await
+}
+
+/// The end of a coordinator that served.
+async fn end(pools: &Pools, ended: &mut mpsc::UnboundedReceiver<Ended>) -> Result<(), Error> {
+    match close(pools, ended).await {
         Ok(result) => result.inspect(|()| events::stopped()),
         // What was acknowledged is durable already; the journals are whole without being closed.
         Err(_) => {

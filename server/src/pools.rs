@@ -156,6 +156,8 @@ impl Pools {
         tokio::spawn(async move {
             let result = match tokio::spawn(task.run()).await {
                 Ok(result) => result,
+                // The process ends, and its runtime has dropped what still ran.
+                Err(end) if end.is_cancelled() => Ok(()),
                 Err(panic) => Err(Error::Task {
                     pool: pool.clone(),
                     why: panic.to_string(),

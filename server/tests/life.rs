@@ -130,13 +130,35 @@ fn undecodable(dir: &Path) {
 #[tokio::test]
 async fn an_address_that_others_can_reach_is_refused() {
     let data = tempfile::tempdir().unwrap();
-    let mut open = config(data.path());
+    let untouched = data.path().join("untouched");
+    let mut open = config(&untouched);
     open.listen = "0.0.0.0:0".parse().unwrap();
     let error = bind(open).await.err().expect("the start is refused");
     assert!(
         error.exit_code() == 78 && error.to_string().contains("--insecure"),
         "{error}"
     );
+    assert!(!untouched.exists(), "it is refused before data is opened");
+}
+
+#[tokio::test]
+async fn an_address_in_use_may_be_free_at_the_next_start() {
+    let data = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path()).await;
+    let mut same = config(other.path());
+    same.listen = server.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let error = bind(same.clone())
+        .await
+        .err()
+        .expect("the start is refused");
+    assert!(
+        error.exit_code() == 1 && error.to_string().contains("in use"),
+        "{error}"
+    );
+    server.stop().await;
+    let bound = bind(same).await;
+    assert!(bound.is_ok(), "its data was closed: {:?}", bound.err());
 }
 
 #[tokio::test]
