@@ -16,6 +16,7 @@
 //! | movable, shipped | while the node owns its timers, and has run all the time |
 
 mod clock;
+mod desk;
 mod input;
 mod lane;
 mod link;
@@ -38,9 +39,9 @@ use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
 use crate::timer::{HandlerName, Timer};
 use clock::Clock;
+use desk::Desk;
 use lane::Lane;
 use link::Link;
-use ops::Desk;
 use runs::Runs;
 use serde::{Deserialize, Serialize};
 use sleep::Rest;
@@ -156,7 +157,7 @@ impl Base {
             Input::Connected => self.connected(now),
             Input::Disconnected => self.disconnected(),
             Input::Heard(message) => self.hear(now, message),
-            Input::Asked { ask, op } => self.ask(now, ops::Origin::Ask(ask), op),
+            Input::Asked { ask, op } => self.ask(now, desk::Origin::Ask(ask), op),
             Input::Workers { places } => self.set_places(places),
             Input::Settled {
                 uid,

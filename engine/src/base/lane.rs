@@ -180,6 +180,9 @@ impl Base {
         let applied = !matches!(answer.reply, Reply::NotOwner);
         if applied {
             self.note_shipped(&sent.report, &answer.refused);
+            if answer.reply == Reply::Noted {
+                self.keep_light(&sent.report);
+            }
         } else {
             self.lane.items.handed.extend(&sent.report.items.handed);
         }
@@ -219,6 +222,12 @@ impl Base {
             }
             self.change_answered(*uid, u64::MAX);
         }
+    }
+
+    /// The light timers that an active node told of did not stay in the ledger.
+    fn keep_light(&mut self, report: &Report) {
+        let uids: Vec<Uid> = report.items.changed.iter().map(|timer| timer.uid).collect();
+        self.own_what_left_the_ledger(&uids);
     }
 
     /// Whether the answer to this tells everything: the ownership had moved without the node's knowledge.

@@ -1,9 +1,9 @@
 //! A base from its records, as they stand in the node's journal.
 
 use super::clock::Clock;
+use super::desk::Desk;
 use super::lane::Lane;
 use super::link::Link;
-use super::ops::Desk;
 use super::runs::Runs;
 use super::sleep::Rest;
 use super::tokens::Tokens;

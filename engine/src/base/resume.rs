@@ -1,6 +1,6 @@
 //! Owning again: what changed meanwhile is taken over before anything fires.
 
-use super::ops::Origin;
+use super::desk::Origin;
 use super::{Base, Entry, Stance};
 use crate::id::{Session, Uid};
 use crate::message::{Act, Order, Report, Resumed};

@@ -8,7 +8,7 @@
 //! ```
 //! A node that is wanted asleep and was woken for a deadline goes back to sleep when the work is done.
 
-use super::ops::Origin;
+use super::desk::Origin;
 use super::{Base, Effect, Entry, Stance};
 use crate::hierarchy::Cover;
 use crate::id::Epoch;
@@ -338,7 +338,7 @@ impl Base {
         let movable = self
             .timers
             .values()
-            .filter(|entry| entry.timer.is_movable());
+            .filter(|entry| entry.timer.is_movable() && !entry.stays_behind());
         let uids: Vec<_> = movable.map(|entry| entry.timer.uid).collect();
         for uid in uids {
             self.remove(uid);

@@ -48,6 +48,22 @@ impl Ledger {
         refused
     }
 
+    /// What an active home tells of its light timers is its own affair, if it goes on having them.
+    pub(crate) fn keep_only_heavy(&mut self, items: &Items) {
+        for timer in &items.changed {
+            self.drop_if_light(timer.uid);
+        }
+    }
+
+    fn drop_if_light(&mut self, uid: Uid) {
+        let leaves = self.timers.get(&uid).is_some_and(|entry| {
+            entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
+        });
+        if leaves {
+            self.remove(uid);
+        }
+    }
+
     fn judge_change(&mut self, tail: &Tail, timer: &Timer) -> Result<(), Refusal> {
         self.catch_up(timer.token.0 >> super::TOKEN_BITS);
         match self.timers.get(&timer.uid) {
@@ -177,12 +193,7 @@ impl Ledger {
     /// The light timers of an active home leave the ledger: it has them.
     pub(crate) fn drop_light(&mut self, node: &NodeId) {
         for uid in self.of_home(&Some(node.clone())) {
-            let leaves = self.timers.get(&uid).is_some_and(|entry| {
-                entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
-            });
-            if leaves {
-                self.remove(uid);
-            }
+            self.drop_if_light(uid);
         }
     }
 }

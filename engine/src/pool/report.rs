@@ -73,10 +73,11 @@ impl Pool {
         let (refused, reply) = match (&act, stance) {
             (Act::Active { known }, _) => self.apply_active(now, node, (*known, stance), &items),
             (Act::Goodbye { .. }, _) => self.apply_goodbye(now, node, stance, &items),
-            (Act::Stay, Some(Stance::Active)) => (
-                self.judge(now, node, (LogIndex(0), true), &items),
-                Reply::Noted,
-            ),
+            (Act::Stay, Some(Stance::Active)) => {
+                let refused = self.judge(now, node, (LogIndex(0), true), &items);
+                self.ledger.keep_only_heavy(&items);
+                (refused, Reply::Noted)
+            }
             (Act::Stay, Some(Stance::Parked)) => {
                 let refused = self.judge(now, node, (LogIndex(0), false), &items);
                 (refused, self.cover_of_parked(now, node))

@@ -58,7 +58,11 @@ impl Pool {
         session: Session,
         (id, op): (u64, Op),
     ) {
-        if let Some(node) = self.speaker(link, session) {
+        let Some(node) = self.speaker(link, session) else {
+            return;
+        };
+        let live = self.live.get_mut(&node);
+        if live.is_some_and(|live| live.is_new_forward(id)) {
             self.route(now, Asker::Node(node, id), op);
         }
     }

@@ -11,12 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A node whose clock is off by more than this must not be migrator or sentry.
 pub(super) const SKEW_MAX_MS: i64 = 1_000;
 
+/// How many forwarded operations of a session are remembered.
+const FORWARDS_MAX: usize = 4_096;
+
 /// What is known of a node that has a session.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) link: Option<Link>,
     pub(super) session: Session,
     pub(super) lease_until: BootTime,
+    /// When the lease was first seen to be over, if it was not renewed since.
+    pub(super) doubted: Option<BootTime>,
     /// Known from the ledger only: it has not said anything since the coordinator started.
     pub(super) unheard: bool,
     pub(super) seq: u64,
@@ -27,6 +32,8 @@ pub(super) struct Live {
     pub(super) skew_ms: i64,
     pub(super) willing: bool,
     pub(super) orders: BTreeMap<OrderKey, Outstanding>,
+    /// Numbers of what it has forwarded, so that what is heard twice is done once.
+    forwards: BTreeSet<u64>,
 }
 
 impl Live {
@@ -43,6 +50,7 @@ impl Live {
             link: None,
             session,
             lease_until,
+            doubted: None,
             unheard: true,
             seq: 0,
             answer: None,
@@ -51,13 +59,33 @@ impl Live {
             skew_ms: 0,
             willing: true,
             orders: BTreeMap::new(),
+            forwards: BTreeSet::new(),
         }
+    }
+
+    /// Whether something forwarded was not heard before on this session.
+    pub(super) fn is_new_forward(&mut self, id: u64) -> bool {
+        if self.forwards.len() > FORWARDS_MAX {
+            self.forwards.pop_first();
+        }
+        self.forwards.insert(id)
+    }
+
+    /// When it has to be looked at whether the lease is over.
+    pub(super) fn look_at(&self) -> BootTime {
+        self.doubted
+            .map_or(self.lease_until, |since| since + LOOK_TWICE)
     }
 
     pub(super) fn is_eligible(&self) -> bool {
         self.willing && self.skew_ms.abs() <= SKEW_MAX_MS
     }
 }
+
+/// A lease that is over is seen to be over twice, this long apart, before its node is lost. A coordinator that did
+/// not run when the lease ended (it was stopped, or its machine was) finds the renewals that waited for it in between,
+/// instead of taking everybody for dead.
+const LOOK_TWICE: Millis = Millis(200);
 
 /// How long the grantor waits for a lease of this length: longer by the margin, as the holder stops that
 /// much earlier.
@@ -110,6 +138,7 @@ impl Pool {
         let until = now.boot + granted(self.config.lease);
         if let Some(live) = self.live.get_mut(node) {
             live.lease_until = live.lease_until.max(until);
+            live.doubted = None;
         }
     }
 

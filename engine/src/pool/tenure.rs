@@ -21,12 +21,22 @@ impl Pool {
         self.ledger.prune(now.wall);
     }
 
-    fn expired(&self, now: Now) -> Vec<NodeId> {
-        let over = self
+    /// Whose lease is over for sure; where that is seen for the first time, it is doubted.
+    fn expired(&mut self, now: Now) -> Vec<NodeId> {
+        let due = self
             .live
             .iter()
-            .filter(|(node, live)| live.lease_until <= now.boot && self.holds_lease(node));
-        over.map(|(node, _)| node.clone()).collect()
+            .filter(|(node, live)| live.look_at() <= now.boot && self.holds_lease(node));
+        let due: Vec<NodeId> = due.map(|(node, _)| node.clone()).collect();
+        let (sure, doubtful): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .partition(|node| self.live.get(node).is_some_and(|l| l.doubted.is_some()));
+        for node in doubtful {
+            if let Some(live) = self.live.get_mut(&node) {
+                live.doubted = Some(now.boot);
+            }
+        }
+        sure
     }
 
     /// A parked node has no lease: its timers are the group's already.

@@ -120,7 +120,7 @@ impl Pool {
     pub fn next_deadline(&self) -> Deadlines {
         let (alarm, rung) = self.watch_deadlines();
         let leases = self.live.iter().filter(|(node, _)| self.holds_lease(node));
-        let lease = leases.map(|(_, live)| live.lease_until).min();
+        let lease = leases.map(|(_, live)| live.look_at()).min();
         let pinned = self.pinned_alarms().into_iter().map(|(_, at)| at).min();
         let wall = [
             pinned,
