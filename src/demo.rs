@@ -76,7 +76,12 @@ async fn story(play: &mut Play) -> Result<Score, Failure> {
 /// Prints the table, and fails if it shows what may not be.
 fn conclude(score: &Score, play: &Play, output: Output) -> Result<(), Failure> {
     match output {
-        Output::Json => output::json(&score.table)?,
+        Output::Json => {
+            output::json(&score.table)?;
+            if score.excused > 0 {
+                eprintln!("note: {}", allowance(score));
+            }
+        }
         Output::Table => output::text(&table(score, play))?,
     }
     let mut faults = score.faults.clone();
@@ -86,10 +91,11 @@ fn conclude(score: &Score, play: &Play, output: Output) -> Result<(), Failure> {
     if faults.is_empty() {
         return Ok(());
     }
-    Err(Failure::failed(format!(
+    let failure = Failure::failed(format!(
         "what was seen may not be:\n  {}",
         faults.join("\n  ")
-    )))
+    ));
+    Err(failure.hint("`dormouse demo -v` shows what the processes log"))
 }
 
 fn table(score: &Score, play: &Play) -> String {
@@ -129,11 +135,19 @@ fn lateness(path: &str, late: Percentiles) -> Vec<String> {
 }
 
 fn footnotes(score: &Score, seconds: f64) -> String {
-    let excused = score.excused;
+    let allowance = allowance(score);
     format!(
         "Due is what the registered schedules say, fired what has an accepted run, lateness from then to the handler.\n\
          Avoided: occurrences of a sleeping home that ran elsewhere while it slept on. After failover: the home was dead,\n\
          or there was no coordinator. Packets saved: changes that an awake home answered alone, each a request elsewhere.\n\
-         What the killed node had launched within the second before may run once more; {excused} did. {seconds:.1} s in all."
+         {allowance} {seconds:.1} s in all."
+    )
+}
+
+/// What the kill allows, and how much of that was seen.
+fn allowance(score: &Score) -> String {
+    format!(
+        "What the killed node had launched within the second before may run once more; {} did.",
+        score.excused
     )
 }

@@ -144,6 +144,7 @@ impl Play {
             "Rack west wakes, and one of its nodes is killed with -9: its timers run elsewhere",
         )?;
         self.stage.rouse(&["n6", "n7", "n8", "n9"]).await?;
+        let mark = self.stage.mark();
         let beat = Stage::next_beat(LEAD - 400);
         let victim = bystander(&self.stage.pool().await?);
         let names: Vec<String> = (1..=3).map(|n| format!("order-{victim}-{n}")).collect();
@@ -158,7 +159,6 @@ impl Play {
             .await?;
         let killing = Stage::until(beat + 500);
         self.tell.meanwhile("all is well", killing).await;
-        let mark = self.stage.mark();
         self.stage.kill(victim).await?;
         let killed = super::facts::now();
         self.tell.came(&format!(
@@ -167,7 +167,7 @@ impl Play {
         ))?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let over = self.stage.ran_all(mark, &names);
-        self.tell.meanwhile("its lease runs out", over).await?;
+        self.tell.meanwhile("its lease runs out", over).await;
         self.tell.tree(&self.stage.pool().await?)?;
         let ran = self.stage.ran_since(mark);
         let orders: Vec<Ran> = ran

@@ -58,14 +58,15 @@ pub(super) fn tree(pool: &PoolInfo, paint: impl Fn(Ink, &str) -> String) -> Stri
     lines.join("\n")
 }
 
-/// The groups below a group, and which of them is the migrator.
+/// The groups below a group by rack, and which of them is the migrator.
 fn children<'a>(pool: &'a PoolInfo, group: &GroupInfo) -> Vec<(&'a GroupInfo, bool)> {
-    slots(group)
-        .filter_map(|(id, is_migrator)| {
-            let child = pool.groups.iter().find(|it| it.id == id)?;
-            Some((child, is_migrator))
-        })
-        .collect()
+    let of_slots = slots(group).filter_map(|(id, is_migrator)| {
+        let child = pool.groups.iter().find(|it| it.id == id)?;
+        Some((child, is_migrator))
+    });
+    let mut children: Vec<_> = of_slots.collect();
+    children.sort_by(|(a, _), (b, _)| a.rack.cmp(&b.rack));
+    children
 }
 
 /// The nodes of a rack by name, and which of them is the migrator.
