@@ -6,6 +6,7 @@ use dormouse_engine::base::{self, Base};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::hierarchy::Cover;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
+use dormouse_engine::message::{Heartbeat, NodeMessage};
 use dormouse_engine::op::{Activity, Answer, Cancelled, Op};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
@@ -420,6 +421,36 @@ fn a_lost_node_is_stood_in_for_after_its_lease() {
     cell.kill("n1", "r1");
     cell.pass(13_000);
     assert_eq!(cell.ran(), [("n2", "a")]);
+}
+
+#[test]
+fn a_coordinator_that_did_not_run_hears_the_waiting_renewals_before_it_takes_anybody_for_dead() {
+    let mut cell = trio();
+    let state = |cell: &Cell, name: &str| {
+        let nodes = cell.pool.view().nodes;
+        let known = nodes.into_iter().find(|known| known.node == node(name));
+        known.map(|known| known.state)
+    };
+    let session = cell.pool.view().nodes[1].session;
+    cell.now += 30_000;
+    let _ = cell.pool.handle(time(cell.now), vec![pool::Input::Tick]);
+    assert_eq!(state(&cell, "n1"), Some(pool::NodeState::Active));
+
+    let Now { wall, boot } = time(cell.now + 5);
+    let heartbeat = Heartbeat {
+        session,
+        sent: boot,
+        wall,
+    };
+    let renewal = pool::Input::Said {
+        link: Link(1),
+        message: NodeMessage::Heartbeat(heartbeat),
+    };
+    let _ = cell.pool.handle(time(cell.now + 5), vec![renewal]);
+    let again = cell.pool.next_deadline().boot.unwrap();
+    let _ = cell.pool.handle(time(again.0 - 1_000), vec![pool::Input::Tick]);
+    assert_eq!(state(&cell, "n1"), Some(pool::NodeState::Lost));
+    assert_eq!(state(&cell, "n2"), Some(pool::NodeState::Active));
 }
 
 #[test]
