@@ -80,6 +80,34 @@ async fn the_outcome_of_a_stopped_node_is_refused_and_it_runs_nothing_before_it_
     check_ticks(&stage.evidence.of("tick"));
 }
 
+#[tokio::test]
+async fn the_outcome_of_a_stopped_migrator_is_refused() {
+    let (stage, gate) = stage_with_a_gate("gate").await;
+    let stage = stage.node("n3", "r1").ready().await;
+    let slow = stage.create("n2", "slow", &["--after", "1s"]).await;
+    assert_eq!(stage.idle("n2").await["by"], "n1");
+    let first = stage.evidence.first("slow", SOON).await;
+    assert_eq!(first.node, "n1", "it was pulled: {first:?}");
+
+    stage.cluster.freeze("n1").unwrap();
+    let runs = stage.evidence.until("slow", SOON, |runs| runs.len() == 2);
+    let second = runs.await.swap_remove(1);
+    assert!(
+        second.node == "n3" && second.token > first.token,
+        "{second:?}"
+    );
+    std::fs::remove_file(&gate).unwrap();
+    stage.cluster.thaw("n1").unwrap();
+    stage.until_state("n1", "active", SOON).await;
+
+    // It is known as soon as its worker can be given something else.
+    let next = stage.create("n1", "next", &["--after", "100ms"]).await;
+    stage.until_done(&next, SOON).await;
+    let done = stage.timer(&slow).await;
+    assert_eq!(done["last_run"]["token"], second.token, "{done}");
+    assert_eq!(stage.evidence.of("slow").len(), 2);
+}
+
 /// Each occurrence once, and each later one with a larger token.
 fn check_ticks(runs: &[Run]) {
     for pair in runs.windows(2) {
