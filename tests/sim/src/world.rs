@@ -368,6 +368,7 @@ impl World {
         let node = &mut self.nodes[index];
         node.blocked = (false, false);
         node.process.doom = None;
+        node.process.clock.offset %= 20_000;
         node.places = crate::plan::HANDLERS
             .iter()
             .map(|name| (crate::node::handler(name), 3))

@@ -36,9 +36,15 @@ impl Rule for Duplicates {
             .iter()
             .filter(|(at, node)| *at >= since && involved(*node))
             .count();
-        if launches.len() > 1 + settled + breaks {
+        // A home that runs on without the coordinator launches what somebody else launches, too.
+        let isolated = known.isolated.iter().filter(|(node, (from, until))| {
+            let over = until.is_some_and(|until| until < since);
+            involved(**node) && !over && *from < since
+        });
+        let isolated = isolated.count();
+        if launches.len() > 1 + settled + breaks + isolated {
             let what = format!(
-                "{} was launched {} times; {settled} of them failed or were given up, and {breaks} rights ended",
+                "{} was launched {} times; {settled} of them failed or were given up, {breaks} rights ended and {isolated} had",
                 run.nominal,
                 launches.len()
             );

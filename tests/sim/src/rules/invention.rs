@@ -19,7 +19,7 @@ impl Rule for Invention {
         let Some(subject) = known.subjects.get(&run.uid) else {
             return Err(broken(RULE, run.uid, "nobody asked for this timer".into()));
         };
-        if subject.refused {
+        if subject.creates_refused == subject.creates_asked {
             return Err(broken(RULE, run.uid, "its creation was refused".into()));
         }
         if run.generation > 1 + subject.rearms_asked {
@@ -30,7 +30,8 @@ impl Rule for Invention {
             return Err(broken(RULE, run.uid, what));
         }
         let wrong = match (&subject.new.when, &subject.acknowledged) {
-            _ if run.generation > 1 => false,
+            // A creation that was repeated elsewhere may have been accepted at another time, too.
+            _ if run.generation > 1 || subject.creates_asked > 1 => false,
             (When::At(time), _) => run.nominal != *time,
             (When::After(_), Some(timer)) => timer.due().is_some_and(|due| due != run.nominal),
             (When::Every { .. } | When::Cron(_), Some(timer)) => {

@@ -36,8 +36,8 @@ pub(super) struct Subject {
     pub(super) rearms_asked: u64,
     pub(super) cancel_asked: bool,
     pub(super) cancel_acknowledged: bool,
-    /// Its creation was refused for good, and nothing else was answered.
-    pub(super) refused: bool,
+    pub(super) creates_asked: u64,
+    pub(super) creates_refused: u64,
     /// It, or a change of it, may be lost: its class does not survive what happened.
     pub(super) excused: bool,
 }
@@ -76,6 +76,8 @@ pub(super) struct Known {
     standings: Standings,
     pub(super) launches: BTreeMap<(Uid, Token), Launch>,
     pub(super) breaks: Vec<(Moment, usize)>,
+    /// When a node was last taken for dead, and when it owned its timers again.
+    pub(super) isolated: BTreeMap<usize, (Moment, Option<Moment>)>,
     pub(super) abandoned: BTreeSet<(Uid, Token)>,
     pub(super) quiet: Option<Moment>,
 }
@@ -96,6 +98,7 @@ impl Known {
             standings: Standings::default(),
             launches: BTreeMap::new(),
             breaks: Vec::new(),
+            isolated: BTreeMap::new(),
             abandoned: BTreeSet::new(),
             quiet: None,
         }
@@ -155,11 +158,24 @@ impl Known {
             Fact::Standing {
                 node,
                 stance: Some(stance),
-            } => drop(self.standings.0.insert(node.clone(), *stance)),
+            } => {
+                self.standings.0.insert(node.clone(), *stance);
+                if *stance == Stance::Active {
+                    self.rejoined(at, node);
+                }
+            }
             Fact::Standing { node, stance: None } => drop(self.standings.0.remove(node)),
             Fact::Broke { node, why } => self.broke(at, *node, *why),
             Fact::Quiet => self.quiet = Some(at),
             Fact::Decided { .. } | Fact::Kept { .. } | Fact::Woke => {}
+        }
+    }
+
+    /// A node that was taken for dead owns its timers again.
+    fn rejoined(&mut self, at: Moment, name: &NodeId) {
+        let index = self.nodes.iter().position(|node| node == name);
+        if let Some((_, until)) = index.and_then(|index| self.isolated.get_mut(&index)) {
+            until.get_or_insert(at);
         }
     }
 
@@ -186,11 +202,13 @@ impl Known {
                 rearms_asked: 0,
                 cancel_asked: false,
                 cancel_acknowledged: false,
-                refused: false,
+                creates_asked: 0,
+                creates_refused: 0,
                 excused: false,
             });
         }
         if let Some(subject) = uid.and_then(|uid| self.subjects.get_mut(&uid)) {
+            subject.creates_asked += u64::from(matches!(op, Op::Create(_)));
             subject.rearms_asked += u64::from(matches!(op, Op::Rearm { .. }));
             subject.cancel_asked |= matches!(op, Op::Cancel { .. });
         }
@@ -221,7 +239,6 @@ impl Known {
                     .acknowledged
                     .get_or_insert_with(|| (**timer).clone());
                 subject.generation = subject.generation.max(timer.generation);
-                subject.refused = false;
             }
             (Op::Rearm { .. }, Answer::Timer(timer)) => {
                 subject.generation = subject.generation.max(timer.generation);
@@ -234,7 +251,7 @@ impl Known {
             (Op::Cancel { .. }, Answer::Pending) => subject.cancel_acknowledged = true,
             (Op::Create(_), Answer::Refused(refusal)) => {
                 let final_word = !matches!(refusal, Refusal::Unavailable { .. });
-                subject.refused |= final_word && subject.acknowledged.is_none();
+                subject.creates_refused += u64::from(final_word);
             }
             _ => {}
         }
@@ -243,6 +260,9 @@ impl Known {
     /// Marks what the class of a timer does not save from this.
     fn broke(&mut self, at: Moment, node: usize, why: Break) {
         self.breaks.push((at, node));
+        if why == Break::Lost {
+            self.isolated.insert(node, (at, None));
+        }
         let name = &self.nodes[node];
         let away = matches!(
             self.standings.0.get(name),
