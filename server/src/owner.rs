@@ -46,7 +46,7 @@ impl Ask for Owner {
 
 fn missing(pool: &PoolId, op: &Op) -> String {
     match op {
-        Op::Look { name } | Op::Rearm { name, .. } | Op::Cancel { name } => format!("timer {name}"),
+        Op::Look { name } | Op::Rearm { name, .. } | Op::Cancel { name } => name.to_string(),
         Op::Create(_) | Op::List { .. } | Op::Activity { .. } => format!("pool {pool}"),
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A status says what the caller may do next: `RetryInfo` is there exactly when asking again helps.
 
-use crate::fault;
+use crate::{defaults, fault};
 use bytes::Bytes;
 use dormouse_engine::hierarchy::{Cover, WhyNot};
+use dormouse_engine::id::TimerName;
 use dormouse_engine::message::Uncovered;
 use dormouse_engine::op::{Answer, Cancelled, Refusal};
 use dormouse_engine::schedule::Schedule;
@@ -49,7 +50,7 @@ pub fn difference(millis: i64) -> prost_types::Duration {
 #[must_use]
 pub fn timer(timer: &Timer) -> v1::Timer {
     let spec = &timer.spec;
-    v1::Timer {
+    let shown = v1::Timer {
         name: timer.name.to_string(),
         schedule: Some(schedule(&spec.schedule)),
         placement: Some(placement(&spec.placement)),
@@ -61,10 +62,6 @@ pub fn timer(timer: &Timer) -> v1::Timer {
         payload: Bytes::from_owner(spec.payload.0.clone()),
         content_type: spec.content_type.clone(),
         durability: durability(spec.durability).into(),
-        isolation: v1::Isolation::Fire.into(),
-        effort: v1::Effort::AtLeastOnce.into(),
-        misfire: v1::Misfire::Once.into(),
-        overlap: v1::Overlap::Skip.into(),
         labels: spec.labels.clone(),
         state: state(timer).into(),
         generation: timer.generation,
@@ -84,7 +81,12 @@ pub fn timer(timer: &Timer) -> v1::Timer {
         create_time: Some(timestamp(timer.created)),
         update_time: Some(timestamp(timer.updated)),
         ..v1::Timer::default()
-    }
+    };
+    let interval = match spec.schedule {
+        Schedule::Every { interval, .. } => Some(interval),
+        Schedule::At(_) | Schedule::Cron(_) => None,
+    };
+    defaults::filled(shown, interval)
 }
 
 fn schedule(schedule: &Schedule) -> v1::Schedule {
@@ -264,6 +266,7 @@ pub(crate) fn why_not(why: WhyNot) -> &'static str {
 #[must_use]
 pub fn refusal(refusal: &Refusal) -> Status {
     match refusal {
+        Refusal::NotFound { what } if TimerName::parse(what).is_ok() => missing_timer(what),
         Refusal::NotFound { what } => missing(what),
         Refusal::Exists { name } => {
             let why = format!("{name} exists already; choose another name, or cancel it first");
@@ -299,6 +302,11 @@ pub fn missing(what: &str) -> Status {
         what,
         format!("there is no {what}"),
     )
+}
+
+fn missing_timer(name: &str) -> Status {
+    let why = format!("there is no timer {name}");
+    resource(Code::NotFound, "NOT_FOUND", name, why)
 }
 
 /// `UNAVAILABLE`: asking again after a while helps.

@@ -12,3 +12,5 @@ pub mod listen;
 pub mod request;
 pub mod session;
 pub mod timers;
+
+mod defaults;

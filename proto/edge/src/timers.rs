@@ -6,6 +6,7 @@ mod pages;
 
 use crate::answer;
 use crate::clock;
+use crate::defaults;
 use crate::fault;
 use crate::request::{self, Here};
 use dormouse_engine::id::{NodeId, PoolId, TimerName};
@@ -122,13 +123,14 @@ fn pending(new: &NewTimer) -> v1::Timer {
         node: node.clone().filter(|_| !replicated),
         timer: new.id.clone(),
     };
-    v1::Timer {
+    let known = v1::Timer {
         name: name.to_string(),
         state: v1::TimerState::Pending.into(),
         uid: new.uid.to_string(),
         home: node.map(|node| node.to_string()).unwrap_or_default(),
         ..v1::Timer::default()
-    }
+    };
+    defaults::filled(known, None)
 }
 
 /// A status as an item of a batch.

@@ -16,8 +16,8 @@ use dormouse_engine::op::{Activity, Answer, Cancelled, NewTime, Op, Refusal};
 use dormouse_engine::schedule::{Cron, Schedule};
 use dormouse_engine::time::{BootTime, LogIndex, Millis, WallTime};
 use dormouse_engine::timer::{
-    Durability, Ending, HandlerName, LastRun, NewTimer, Occurrence, Outcome, Payload, Phase,
-    Placement, Run, Skip, Spec, Timer, When,
+    Awaits, Durability, Ending, HandlerName, LastRun, NewTimer, Occurrence, Outcome, Payload,
+    Phase, Placement, Run, Skip, Spec, Timer, When,
 };
 use dormouse_proto::v1;
 use proptest::collection::{btree_map, vec};
@@ -148,32 +148,43 @@ fn spec() -> impl Strategy<Value = Spec> {
 }
 
 fn last_run() -> impl Strategy<Value = LastRun> {
-    (wall(), ending(), wall(), node(), token(), any::<u32>()).prop_map(
-        |(nominal, ending, at, by, token, attempt)| LastRun {
+    let whose = any::<u64>().prop_map(RunId);
+    (
+        whose,
+        wall(),
+        ending(),
+        wall(),
+        node(),
+        token(),
+        any::<u32>(),
+    )
+        .prop_map(|(id, nominal, ending, at, by, token, attempt)| LastRun {
+            id,
             nominal,
             ending,
             at,
             by,
             token,
             attempt,
-        },
-    )
+        })
 }
 
 fn timer() -> impl Strategy<Value = Timer> {
     let who = (uid(), name(), option::of(node()), any::<u128>());
     let counts = (any::<u64>(), any::<u64>(), any::<u64>());
+    let awaits = option::of(prop_oneof![Just(Awaits::Home), Just(Awaits::Return)]);
     (
         who,
         spec(),
         counts,
         (wall(), wall()),
-        phase(),
+        (phase(), awaits),
         token(),
         option::of(last_run()),
     )
         .prop_map(
-            |((uid, name, home, request), spec, counts, (created, updated), phase, token, last)| {
+            |((uid, name, home, request), spec, counts, times, (phase, awaits), token, last)| {
+                let (created, updated) = times;
                 Timer {
                     uid,
                     name,
@@ -185,6 +196,7 @@ fn timer() -> impl Strategy<Value = Timer> {
                     created,
                     updated,
                     phase,
+                    awaits,
                     token,
                     last,
                     skipped: counts.2,

@@ -4,6 +4,7 @@
 //! not there yet, and the refusal names it. Silence would be worse: a policy that is taken and not kept.
 
 use super::fields;
+use crate::defaults::{self, BACKOFF_FACTOR};
 use crate::fault::Faults;
 use dormouse_engine::time::Millis;
 use dormouse_engine::timer::{
@@ -114,17 +115,9 @@ fn lateness(faults: &mut Faults, path: &str, timer: &v1::Timer) {
         timer.misfire_grace.as_ref(),
         MISFIRE_GRACE,
     );
-    let window = format!("{path}.catchup_window");
-    if let Some(value) = &timer.catchup_window
-        && let Some(length) = fields::length(faults, &window, value)
-    {
-        match length < MISFIRE_GRACE {
-            true => faults.invalid(
-                window,
-                format!("must be at least {} s", MISFIRE_GRACE.0 / 1000),
-            ),
-            false => faults.unsupported(window, "is not there yet; leave it out"),
-        }
+    if let Some(value) = &timer.catchup_window {
+        let path = format!("{path}.catchup_window");
+        window(faults, &path, value, timer.schedule.as_ref());
     }
     if let Some(value) = &timer.jitter {
         jitter(
@@ -136,17 +129,34 @@ fn lateness(faults: &mut Faults, path: &str, timer: &v1::Timer) {
     }
 }
 
+fn window(faults: &mut Faults, path: &str, value: &Duration, schedule: Option<&v1::Schedule>) {
+    let Some(length) = fields::length(faults, path, value) else {
+        return;
+    };
+    if length < MISFIRE_GRACE {
+        let why = format!("must be at least {} s", MISFIRE_GRACE.0 / 1000);
+        return faults.invalid(path, why);
+    }
+    if interval(schedule).map(defaults::window) != Some(length) {
+        faults.unsupported(path, "is not there yet; leave it out");
+    }
+}
+
+/// What is wrong with it is said where the schedule is read.
+fn interval(schedule: Option<&v1::Schedule>) -> Option<Millis> {
+    match schedule?.kind.as_ref()? {
+        v1::schedule::Kind::Every(every) => {
+            fields::length(&mut Faults::default(), "", every.interval.as_ref()?)
+        }
+        _ => None,
+    }
+}
+
 fn jitter(faults: &mut Faults, path: &str, value: &Duration, schedule: Option<&v1::Schedule>) {
     let Some(jitter) = fields::length(faults, path, value) else {
         return;
     };
-    let interval = match schedule.and_then(|schedule| schedule.kind.as_ref()) {
-        Some(v1::schedule::Kind::Every(every)) => every.interval,
-        _ => None,
-    };
-    // What is wrong with the interval is said where it is read.
-    let period = interval.and_then(|it| fields::length(&mut Faults::default(), path, &it));
-    if period.is_some_and(|period| jitter >= period) {
+    if interval(schedule).is_some_and(|interval| jitter >= interval) {
         faults.invalid(path, "must be shorter than the interval");
     } else if jitter > Millis(0) {
         faults.unsupported(path, "is not there yet; leave it out");
@@ -184,11 +194,12 @@ fn retry(faults: &mut Faults, path: &str, retry: &v1::RetryPolicy) {
         );
     }
     let factor = format!("{path}.backoff_factor");
-    // Zero is what a field that was left out has; the default is exactly representable.
+    // Zero is what a field that was left out has.
     if !(retry.backoff_factor == 0.0 || (1.0..=10.0).contains(&retry.backoff_factor)) {
         faults.invalid(factor, "must be 1 to 10");
-    } else if retry.backoff_factor != 0.0 && retry.backoff_factor != 2.0 {
-        faults.unsupported(factor, "is not there yet; leave it out for 2");
+    } else if retry.backoff_factor != 0.0 && retry.backoff_factor != BACKOFF_FACTOR {
+        let why = format!("is not there yet; leave it out for {BACKOFF_FACTOR}");
+        faults.unsupported(factor, why);
     }
     fixed(
         faults,
