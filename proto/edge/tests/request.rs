@@ -23,6 +23,20 @@ fn here() -> Here {
     }
 }
 
+/// A good timer but for these fields.
+macro_rules! but {
+    ($($field:ident: $value:expr),+) => {
+        v1::Timer { $($field: $value,)+ ..good() }
+    };
+}
+
+/// A good timer but for this field of its retry policy.
+macro_rules! retrying {
+    ($field:ident: $value:expr) => {
+        but!(retry: Some(v1::RetryPolicy { $field: $value, ..v1::RetryPolicy::default() }))
+    };
+}
+
 fn good() -> v1::Timer {
     v1::Timer {
         schedule: Some(after(5, 0)),
@@ -78,10 +92,7 @@ fn seconds(seconds: i64) -> Option<Duration> {
 }
 
 fn with(schedule: v1::Schedule) -> v1::Timer {
-    v1::Timer {
-        schedule: Some(schedule),
-        ..good()
-    }
+    but!(schedule: Some(schedule))
 }
 
 fn asked(timer: v1::Timer) -> v1::CreateTimerRequest {
@@ -150,10 +161,7 @@ fn bad_names_are_refused() {
             InvalidArgument,
             "pool",
         );
-        let pinned = v1::Timer {
-            placement: pinned(id),
-            ..good()
-        };
+        let pinned = but!(placement: pinned(id));
         refused(
             asked(pinned),
             InvalidArgument,
@@ -185,10 +193,7 @@ fn bad_names_are_refused() {
 fn bad_schedules_are_refused_with_the_part_that_is_wrong() {
     let nothing = v1::Schedule { kind: None };
     refused(
-        asked(v1::Timer {
-            schedule: None,
-            ..good()
-        }),
+        asked(but!(schedule: None)),
         InvalidArgument,
         "timer.schedule",
     );
@@ -268,30 +273,17 @@ fn what_lies_beyond_the_horizon_is_out_of_range() {
 
 #[test]
 fn bad_targets_payloads_and_labels_are_refused() {
-    refused(
-        asked(v1::Timer {
-            target: None,
-            ..good()
-        }),
-        InvalidArgument,
-        "timer.target",
-    );
+    refused(asked(but!(target: None)), InvalidArgument, "timer.target");
     let long = "x".repeat(256);
     for name in ["", "a b", "a\nb", "ä", &long] {
-        let timer = v1::Timer {
-            target: handler(name),
-            ..good()
-        };
+        let timer = but!(target: handler(name));
         refused(asked(timer), InvalidArgument, "timer.target.handler.name");
     }
     let http = v1::Target {
         kind: Some(target::Kind::Http(v1::HttpTarget::default())),
     };
     refused(
-        asked(v1::Timer {
-            target: Some(http),
-            ..good()
-        }),
+        asked(but!(target: Some(http))),
         Unimplemented,
         "timer.target.http",
     );
@@ -299,47 +291,25 @@ fn bad_targets_payloads_and_labels_are_refused() {
         kind: Some(target::Kind::Command(v1::CommandTarget::default())),
     };
     refused(
-        asked(v1::Timer {
-            target: Some(command),
-            ..good()
-        }),
+        asked(but!(target: Some(command))),
         Unimplemented,
         "timer.target.command",
     );
-    let large = v1::Timer {
-        payload: vec![0; 64 * 1024 + 1].into(),
-        ..good()
-    };
+    let large = but!(payload: vec![0; 64 * 1024 + 1].into());
     refused(asked(large), InvalidArgument, "timer.payload");
-    let header = v1::Timer {
-        content_type: "text/plain\r\nX: y".into(),
-        ..good()
-    };
+    let header = but!(content_type: "text/plain\r\nX: y".into());
     refused(asked(header), InvalidArgument, "timer.content_type");
     let many = (0..65).map(|n| (format!("k{n}"), String::new())).collect();
-    refused(
-        asked(v1::Timer {
-            labels: many,
-            ..good()
-        }),
-        InvalidArgument,
-        "timer.labels",
-    );
+    refused(asked(but!(labels: many)), InvalidArgument, "timer.labels");
     let empty_key = [(String::new(), "v".to_owned())].into();
     refused(
-        asked(v1::Timer {
-            labels: empty_key,
-            ..good()
-        }),
+        asked(but!(labels: empty_key)),
         InvalidArgument,
         "timer.labels[\"\"]",
     );
     let long_value = [("k".to_owned(), "v".repeat(64))].into();
     refused(
-        asked(v1::Timer {
-            labels: long_value,
-            ..good()
-        }),
+        asked(but!(labels: long_value)),
         InvalidArgument,
         "timer.labels[\"k\"]",
     );
@@ -348,46 +318,13 @@ fn bad_targets_payloads_and_labels_are_refused() {
 #[test]
 fn unknown_numbers_of_enums_are_refused() {
     let cases = [
+        (but!(durability: 9), "timer.durability"),
+        (but!(isolation: -1), "timer.isolation"),
+        (but!(effort: 7), "timer.effort"),
+        (but!(misfire: 7), "timer.misfire"),
+        (but!(overlap: i32::MAX), "timer.overlap"),
         (
-            v1::Timer {
-                durability: 9,
-                ..good()
-            },
-            "timer.durability",
-        ),
-        (
-            v1::Timer {
-                isolation: -1,
-                ..good()
-            },
-            "timer.isolation",
-        ),
-        (
-            v1::Timer {
-                effort: 7,
-                ..good()
-            },
-            "timer.effort",
-        ),
-        (
-            v1::Timer {
-                misfire: 7,
-                ..good()
-            },
-            "timer.misfire",
-        ),
-        (
-            v1::Timer {
-                overlap: i32::MAX,
-                ..good()
-            },
-            "timer.overlap",
-        ),
-        (
-            v1::Timer {
-                dst: Some(v1::DstPolicy { gap: 9, overlap: 0 }),
-                ..good()
-            },
+            but!(dst: Some(v1::DstPolicy { gap: 9, overlap: 0 })),
             "timer.dst.gap",
         ),
     ];
@@ -398,70 +335,33 @@ fn unknown_numbers_of_enums_are_refused() {
 
 #[test]
 fn policies_that_are_wrong_in_themselves_are_invalid() {
-    let retry = |retry| v1::Timer {
-        retry: Some(retry),
-        ..good()
-    };
+    let retry = |retry| but!(retry: Some(retry));
     let none = v1::RetryPolicy::default();
     let time = |seconds| Some(Timestamp { seconds, nanos: 0 });
     let cases = [
         (
-            retry(v1::RetryPolicy {
-                max_attempts: 1_000_000_000,
-                ..none
-            }),
+            retrying!(max_attempts: 1_000_000_000),
             "timer.retry.max_attempts",
         ),
         (
-            retry(v1::RetryPolicy {
-                backoff_factor: f64::NAN,
-                ..none
-            }),
+            retrying!(backoff_factor: f64::NAN),
             "timer.retry.backoff_factor",
         ),
+        (retrying!(backoff_factor: 0.5), "timer.retry.backoff_factor"),
         (
-            retry(v1::RetryPolicy {
-                backoff_factor: 0.5,
-                ..none
-            }),
-            "timer.retry.backoff_factor",
-        ),
-        (
-            retry(v1::RetryPolicy {
-                backoff_min: seconds(-1),
-                ..none
-            }),
+            retrying!(backoff_min: seconds(-1)),
             "timer.retry.backoff_min",
         ),
         (
-            retry(v1::RetryPolicy {
-                backoff_min: seconds(301),
-                ..none
-            }),
+            retrying!(backoff_min: seconds(301)),
             "timer.retry.backoff_max",
         ),
         (
-            v1::Timer {
-                start_time: time(9),
-                end_time: time(9),
-                ..good()
-            },
+            but!(start_time: time(9), end_time: time(9)),
             "timer.end_time",
         ),
-        (
-            v1::Timer {
-                start_time: time(-9),
-                ..good()
-            },
-            "timer.start_time",
-        ),
-        (
-            v1::Timer {
-                jitter: seconds(-1),
-                ..good()
-            },
-            "timer.jitter",
-        ),
+        (but!(start_time: time(-9)), "timer.start_time"),
+        (but!(jitter: seconds(-1)), "timer.jitter"),
         (
             v1::Timer {
                 jitter: seconds(5),
@@ -469,13 +369,7 @@ fn policies_that_are_wrong_in_themselves_are_invalid() {
             },
             "timer.jitter",
         ),
-        (
-            v1::Timer {
-                catchup_window: seconds(59),
-                ..good()
-            },
-            "timer.catchup_window",
-        ),
+        (but!(catchup_window: seconds(59)), "timer.catchup_window"),
     ];
     for (timer, field) in cases {
         refused(asked(timer), InvalidArgument, field);
@@ -484,10 +378,7 @@ fn policies_that_are_wrong_in_themselves_are_invalid() {
 
 #[test]
 fn policies_other_than_the_defaults_are_not_there_yet_and_named() {
-    let retry = |retry| v1::Timer {
-        retry: Some(retry),
-        ..good()
-    };
+    let retry = |retry| but!(retry: Some(retry));
     let none = v1::RetryPolicy::default();
     let time = Some(Timestamp {
         seconds: NOW.0 / 1000,
@@ -495,101 +386,23 @@ fn policies_other_than_the_defaults_are_not_there_yet_and_named() {
     });
     let cases = [
         (
-            v1::Timer {
-                isolation: v1::Isolation::Hold.into(),
-                ..good()
-            },
+            but!(isolation: v1::Isolation::Hold.into()),
             "timer.isolation",
         ),
+        (but!(effort: v1::Effort::AtMostOnce.into()), "timer.effort"),
+        (but!(misfire: v1::Misfire::All.into()), "timer.misfire"),
+        (but!(overlap: v1::Overlap::Allow.into()), "timer.overlap"),
+        (but!(start_time: time), "timer.start_time"),
+        (but!(expire_time: time), "timer.expire_time"),
+        (but!(max_occurrences: 3), "timer.max_occurrences"),
+        (but!(jitter: seconds(1)), "timer.jitter"),
+        (but!(misfire_grace: seconds(1)), "timer.misfire_grace"),
+        (but!(catchup_window: seconds(90)), "timer.catchup_window"),
+        (but!(paused: true), "timer.paused"),
+        (retrying!(max_attempts: 3), "timer.retry.max_attempts"),
+        (retrying!(backoff_factor: 3.0), "timer.retry.backoff_factor"),
         (
-            v1::Timer {
-                effort: v1::Effort::AtMostOnce.into(),
-                ..good()
-            },
-            "timer.effort",
-        ),
-        (
-            v1::Timer {
-                misfire: v1::Misfire::All.into(),
-                ..good()
-            },
-            "timer.misfire",
-        ),
-        (
-            v1::Timer {
-                overlap: v1::Overlap::Allow.into(),
-                ..good()
-            },
-            "timer.overlap",
-        ),
-        (
-            v1::Timer {
-                start_time: time,
-                ..good()
-            },
-            "timer.start_time",
-        ),
-        (
-            v1::Timer {
-                expire_time: time,
-                ..good()
-            },
-            "timer.expire_time",
-        ),
-        (
-            v1::Timer {
-                max_occurrences: 3,
-                ..good()
-            },
-            "timer.max_occurrences",
-        ),
-        (
-            v1::Timer {
-                jitter: seconds(1),
-                ..good()
-            },
-            "timer.jitter",
-        ),
-        (
-            v1::Timer {
-                misfire_grace: seconds(1),
-                ..good()
-            },
-            "timer.misfire_grace",
-        ),
-        (
-            v1::Timer {
-                catchup_window: seconds(90),
-                ..good()
-            },
-            "timer.catchup_window",
-        ),
-        (
-            v1::Timer {
-                paused: true,
-                ..good()
-            },
-            "timer.paused",
-        ),
-        (
-            retry(v1::RetryPolicy {
-                max_attempts: 3,
-                ..none
-            }),
-            "timer.retry.max_attempts",
-        ),
-        (
-            retry(v1::RetryPolicy {
-                backoff_factor: 3.0,
-                ..none
-            }),
-            "timer.retry.backoff_factor",
-        ),
-        (
-            v1::Timer {
-                dst: Some(v1::DstPolicy { gap: 0, overlap: 3 }),
-                ..good()
-            },
+            but!(dst: Some(v1::DstPolicy { gap: 0, overlap: 3 })),
             "timer.dst.overlap",
         ),
     ];
@@ -630,35 +443,12 @@ fn defaults_are_filled_in_and_explicit_defaults_are_taken() {
         (new.placement, new.pool.as_str()),
         (Placement::Movable, "default")
     );
-    let explicit = v1::Timer {
-        isolation: v1::Isolation::Fire.into(),
-        effort: v1::Effort::AtLeastOnce.into(),
-        misfire: v1::Misfire::Once.into(),
-        overlap: v1::Overlap::Skip.into(),
-        misfire_grace: seconds(60),
-        jitter: seconds(0),
-        retry: Some(v1::RetryPolicy {
-            max_attempts: 5,
-            backoff_min: seconds(1),
-            backoff_max: seconds(300),
-            backoff_factor: 2.0,
-            attempt_timeout: seconds(60),
-        }),
-        dst: Some(v1::DstPolicy {
-            gap: v1::DstGap::Shift.into(),
-            overlap: v1::DstOverlap::First.into(),
-        }),
-        placement: pinned("n1"),
-        ..good()
-    };
+    let explicit = but!(isolation: v1::Isolation::Fire.into(), effort: v1::Effort::AtLeastOnce.into(), misfire: v1::Misfire::Once.into(), overlap: v1::Overlap::Skip.into(), misfire_grace: seconds(60), jitter: seconds(0), retry: Some(v1::RetryPolicy { max_attempts: 5, backoff_min: seconds(1), backoff_max: seconds(300), backoff_factor: 2.0, attempt_timeout: seconds(60), }), dst: Some(v1::DstPolicy { gap: v1::DstGap::Shift.into(), overlap: v1::DstOverlap::First.into(), }), placement: pinned("n1"));
     assert_eq!(
         create(asked(explicit)).unwrap().durability,
         Durability::Local
     );
-    let own = v1::Timer {
-        placement: pinned(""),
-        ..good()
-    };
+    let own = but!(placement: pinned(""));
     refused(
         asked(own.clone()),
         InvalidArgument,
