@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Active(Which),
     /// Let a node's detector decide; without one it is active.
     Auto(Which),
-    /// Let a node leave: its movable timers go to its pool, its pinned ones wait for its return.
+    /// Let a node serve its own timers only, neither migrator nor sentry, until it is made active or stopped.
     Drain(Which),
 }
 

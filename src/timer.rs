@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Get(Named),
     /// Read many timers, by name.
     List(List),
-    /// Move a timer to a new time; it becomes a one-shot.
+    /// Move the next firing of a timer; a recurring one goes on by its schedule after that.
     Rearm(Rearm),
     /// End a timer, and say what it was doing.
     Cancel(Named),

@@ -204,7 +204,8 @@ impl Client {
         convert::activity_change(response.cover, response.node)
     }
 
-    /// Makes a node leave: its movable timers go to the pool, its pinned ones wait for its return. Works at the
+    /// Makes a node serve its own timers only: it is neither migrator nor sentry and takes no work of others, until
+    /// [`Client::set_activity`] says otherwise or its agent is stopped, which hands its timers over. Works at the
     /// coordinator for every node, at an agent for its own.
     ///
     /// # Errors

@@ -141,7 +141,7 @@ impl Timer {
     /// Every `interval`, the first time one interval after the request is accepted.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `interval` is shorter than a millisecond.
+    /// [`Error::InvalidArgument`] if `interval` is shorter than a millisecond. Below 100 ms the answer refuses it.
     pub fn every(interval: Duration) -> Result<Scheduled, Error> {
         Self::every_at(interval, None)
     }
@@ -149,7 +149,7 @@ impl Timer {
     /// Every `interval`, at multiples of it since 1970 plus `phase`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `interval` is shorter than a millisecond, or `phase` is not below it.
+    /// As [`Timer::every`], and if `phase` is not below `interval`.
     pub fn every_in_phase(interval: Duration, phase: Duration) -> Result<Scheduled, Error> {
         Self::every_at(interval, Some(phase))
     }
@@ -220,7 +220,7 @@ impl Timer {
         self
     }
 
-    /// What is handed to the handler: up to 64 KiB, unless the server allows more.
+    /// What is handed to the handler: up to 64 KiB.
     pub fn payload(mut self, payload: impl Into<Bytes>) -> Self {
         self.payload = payload.into();
         self
