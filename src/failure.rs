@@ -131,7 +131,11 @@ fn hint(error: &Error) -> Option<String> {
             retry_after: Some(wait),
             ..
         } => {
-            return Some(format!("nothing was changed; try again after {wait:?}"));
+            let changed = match error.may_have_changed() {
+                true => "a change may or may not have happened: look, and",
+                false => "nothing was changed;",
+            };
+            return Some(format!("{changed} try again after {wait:?}"));
         }
         Error::Unavailable { .. } => {
             "is `dormouse server` or `dormouse agent` running there? --addr or DORMOUSE_ADDR says whom to ask; \
@@ -152,6 +156,26 @@ fn hint(error: &Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn nothing_is_said_to_be_unchanged_that_may_have_changed() {
+        let (message, retry_after) = (String::new(), Some(Duration::from_secs(1)));
+        let unknown = Error::Unavailable {
+            message: message.clone(),
+            retry_after,
+        };
+        let refused = Error::Exhausted {
+            message,
+            retry_after,
+        };
+        let hint = |error| hint(&error).expect("it says what to do");
+        assert_eq!(hint(refused), "nothing was changed; try again after 1s");
+        assert_eq!(
+            hint(unknown),
+            "a change may or may not have happened: look, and try again after 1s"
+        );
+    }
 
     #[test]
     fn every_kind_of_failure_has_its_exit_code() {

@@ -68,8 +68,8 @@ pub enum Error {
         /// When trying again helps; none if it does not.
         retry_after: Option<Duration>,
     },
-    /// Nobody can decide it just now. With `retry_after` nothing changed, and trying again then helps; without it
-    /// the connection failed, and a change may or may not have happened.
+    /// Nobody can decide it just now, or nobody answered. A change may or may not have happened: whoever was to decide
+    /// may have done so before the answer was lost. With `retry_after` trying again then helps.
     #[error("{message}")]
     Unavailable {
         /// Who could not be reached, and why.
@@ -214,11 +214,13 @@ impl Error {
     /// Whether a change may have happened all the same.
     #[must_use]
     pub fn may_have_changed(&self) -> bool {
-        match self {
-            Self::TimedOut { .. } | Self::BadAnswer { .. } | Self::Broken { .. } => true,
-            Self::Unavailable { retry_after, .. } => retry_after.is_none(),
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::TimedOut { .. }
+                | Self::BadAnswer { .. }
+                | Self::Broken { .. }
+        )
     }
 }
 
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn only_retry_info_makes_an_error_worth_retrying() {
+    fn only_retry_info_makes_an_error_worth_retrying_and_it_does_not_say_that_nothing_changed() {
         let told = ErrorDetails::with_retry_info(Some(Duration::from_secs(2)));
         let status = Status::with_error_details(Code::Unavailable, "wait", told);
         assert_eq!(
@@ -259,7 +261,7 @@ mod tests {
         let bare = Error::from_status(&Status::unavailable("down"), "");
         assert_eq!(bare.retry_after(), None);
         assert!(bare.may_have_changed());
-        assert!(!Error::from_status(&status, "").may_have_changed());
+        assert!(Error::from_status(&status, "").may_have_changed());
     }
 
     #[test]
