@@ -126,7 +126,7 @@ impl Agent {
             stop: CancellationToken::new(),
             ended,
         };
-        events::started(&config.node, listening.address());
+        events::ready(&config.node, listening.address());
         let life = Life::begin(&agent, task, writer, (endpoint, events), listening);
         tokio::spawn(async move {
             // Somebody may look at it, or nobody.

@@ -1,60 +1,75 @@
-//! What the agent logs: every event by name and with its fields, in this one place.
+//! What the agent logs: every event with its name and its fields, in one place.
 //!
-//! No payload and no secret is ever among them. Levels: `warn` for what a person should look at, `info` for
-//! what happens a few times a day, `debug` for what happens with every run.
+//! A name never changes its meaning. No payload is ever logged. Levels: `warn` for what a person should look at,
+//! `info` for what happens a few times a day, `debug` for what happens with every run.
 
 use crate::executor::WorkerId;
 use crate::link::Ended;
+use dormouse_edge::listen::Address;
+use dormouse_engine::id::NodeId;
 use dormouse_engine::timer::Run;
 use std::io;
 use std::time::Duration;
+use tracing::{debug, error, info, warn};
 
-pub(crate) fn started(node: &impl std::fmt::Display, listen: &impl std::fmt::Display) {
-    tracing::info!(%node, %listen, "agent started");
+pub(crate) fn ready(node: &NodeId, address: &Address) {
+    info!(event = "agent.ready", %node, %address, "the agent listens");
 }
 
 pub(crate) fn stopping(in_flight: usize) {
-    tracing::info!(in_flight, "agent stopping");
+    info!(event = "agent.stopping", in_flight, "the agent ends");
 }
 
-pub(crate) fn stopped(handed_over: bool) {
-    tracing::info!(handed_over, "agent stopped");
-}
-
-pub(crate) fn journal_failed(error: &dormouse_store::Error) {
-    tracing::error!(%error, "journal failed; the agent ends");
+pub(crate) fn stopped(in_time: bool) {
+    info!(event = "agent.stopped", in_time, "nothing more is run");
 }
 
 pub(crate) fn restless() {
-    tracing::warn!("a deadline is over and nothing follows from it");
+    warn!(
+        event = "agent.restless",
+        "a deadline is over and nothing follows from it"
+    );
+}
+
+pub(crate) fn journal_failed(why: &dormouse_store::Error) {
+    error!(event = "journal.failed", %why, "the agent ends");
+}
+
+pub(crate) fn alarm_failed(why: &io::Error) {
+    error!(event = "alarm.failed", %why, "nothing is launched any more");
 }
 
 pub(crate) fn link_up() {
-    tracing::info!("connected to the coordinator");
+    info!(event = "link.up", "connected to the coordinator");
 }
 
-pub(crate) fn link_down(ended: &Ended, retry: Duration) {
-    tracing::info!(%ended, retry_ms = retry.as_millis(), "no connection to the coordinator");
+pub(crate) fn link_down(why: &Ended, retry: Duration) {
+    info!(event = "link.down", %why, retry_ms = retry.as_millis(), "no connection to the coordinator");
 }
 
 pub(crate) fn clashed() {
-    tracing::error!(
+    error!(
+        event = "node.clashed",
         "another process runs under this node's name and keeps taking it; the agent ends"
     );
 }
 
-pub(crate) fn worker_came(worker: WorkerId) {
-    tracing::info!(?worker, "worker attached");
+pub(crate) fn worker_attached(worker: WorkerId) {
+    info!(
+        event = "worker.attached",
+        worker = worker.0,
+        "a worker has connected"
+    );
 }
 
-pub(crate) fn worker_went(worker: WorkerId) {
-    tracing::info!(?worker, "worker detached");
+pub(crate) fn worker_detached(worker: WorkerId) {
+    info!(
+        event = "worker.detached",
+        worker = worker.0,
+        "a worker is no more"
+    );
 }
 
 pub(crate) fn not_launched(run: &Run, why: &'static str) {
-    tracing::debug!(timer = %run.name, run = %run.id, token = %run.token, why, "run not launched");
-}
-
-pub(crate) fn alarm_failed(error: &io::Error) {
-    tracing::error!(%error, "the kernel's timer failed; nothing is launched any more");
+    debug!(event = "run.not_launched", timer = %run.name, run = %run.id, token = %run.token, why, "it is given back");
 }

@@ -35,7 +35,7 @@ pub(crate) const QUEUE_LENGTH: usize = CREDITS_MAX as usize + 16;
 
 /// One worker while it is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct WorkerId(u64);
+pub(crate) struct WorkerId(pub(crate) u64);
 
 #[cfg(test)]
 impl WorkerId {

@@ -39,7 +39,7 @@ impl WorkerService for Workers {
     ) -> Result<Response<BoxStream<WorkResponse>>, Status> {
         let (queue, said) = mpsc::channel(QUEUE_LENGTH);
         let worker = self.executor.attach(queue.clone());
-        events::worker_came(worker);
+        events::worker_attached(worker);
         let ear = Ear {
             executor: Arc::clone(&self.executor),
             worker,
@@ -94,7 +94,7 @@ impl Ear {
             }
         }
         self.executor.gone(self.worker);
-        events::worker_went(self.worker);
+        events::worker_detached(self.worker);
     }
 
     async fn hear(&mut self, request: WorkRequest) -> Result<(), Status> {

@@ -127,7 +127,8 @@ impl Client {
         }
     }
 
-    /// Moves a timer to a new time: one call instead of cancel and create. It becomes a one-shot.
+    /// Moves the next firing of a timer: one call instead of cancel and create. A recurring timer goes on by its
+    /// schedule after that.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is none; [`Error::Unavailable`] if its home holds it and does not answer.
@@ -185,7 +186,7 @@ impl Client {
             let Some(wait) = self.retry.wait(attempt, &error) else {
                 return Err(error);
             };
-            tracing::debug!(address = %self.address, attempt, ?wait, %error, "call_retried");
+            tracing::debug!(event = "call.retried", address = %self.address, attempt, ?wait, %error, "it is tried again");
             tokio::time::sleep(wait).await;
             attempt += 1;
         }

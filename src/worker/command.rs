@@ -33,7 +33,13 @@ impl Command {
     pub(super) async fn run(self: Arc<Self>, run: Run) -> Result<(), Failure> {
         let child = self.start(&run).map_err(|error| {
             let why = format!("cannot run {}: {error}", self.program.to_string_lossy());
-            tracing::warn!(run = run.run, why, "command_failed");
+            tracing::warn!(
+                event = "command.failed",
+                run = run.run,
+                timer = run.timer,
+                why,
+                "it does not start"
+            );
             Failure::new(why)
         })?;
         let mut group = Group::of(child);
@@ -41,7 +47,7 @@ impl Command {
         if status.success() {
             return Ok(());
         }
-        tracing::warn!(run = run.run, timer = run.timer, %status, "command_failed");
+        tracing::warn!(event = "command.failed", run = run.run, timer = run.timer, %status, "it ended");
         Err(Failure::new(format_args!(
             "{} ended with {status}",
             self.program.to_string_lossy()

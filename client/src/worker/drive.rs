@@ -95,10 +95,11 @@ impl Driver {
             };
             failures = if self.attached { 1 } else { failures + 1 };
             tracing::warn!(
+                event = "worker.detached",
                 address = self.worker.client.address(),
                 failures,
                 error,
-                "worker_detached"
+                "the agent does not answer; the worker tries again"
             );
             if self.pause(retry::full_jitter(failures), &mut stop).await {
                 break Ok(());
@@ -189,9 +190,10 @@ impl Driver {
                 Some(Down::Attached(attached)) => {
                     self.attached = true;
                     tracing::info!(
+                        event = "worker.attached",
                         node = attached.node,
                         pool = attached.pool,
-                        "worker_attached"
+                        "the agent knows the worker"
                     );
                     Ok(())
                 }
@@ -254,9 +256,10 @@ impl Driver {
         let stream = self.running.remove(attempt)?;
         if stream != self.stream || !self.attached {
             tracing::warn!(
+                event = "outcome.lost",
                 run = attempt.run,
                 token = attempt.token,
-                "outcome_lost_with_its_stream"
+                "a handler ended after the stream on which its run came"
             );
         }
         Some(stream)
