@@ -77,7 +77,7 @@ impl Pool {
             live: BTreeMap::new(),
             routes: Routes::starting(now),
             backlog: Backlog::default(),
-            watch: Watch::default(),
+            watch: Watch::starting(now),
             effects: Vec::new(),
         };
         pool.ledger.grant_leases_of(pool.config.lease);

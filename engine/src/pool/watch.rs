@@ -19,6 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const RUNG: Millis = Millis(500);
 /// How long to wait before the ladder is climbed again from its foot.
 const LADDER_AGAIN: Millis = Millis(1_000);
+/// After a start nobody is woken for this long while nodes that were awake may still come back by themselves:
+/// the longest wait between two attempts of an agent to connect.
+const AWAKE_RETURN: Millis = Millis(2_000);
 
 /// What the coordinator knows of the watch.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub(super) struct Watch {
     armed: bool,
     /// Told in this turn, in the answer to its own report.
     told: Option<Sentry>,
+    /// Until when nodes that were awake before the start are waited for.
+    returning_until: BootTime,
     /// When the next rung of the ladder is due.
     rung: Option<BootTime>,
     tried: BTreeSet<NodeId>,
@@ -35,6 +40,13 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    pub(super) fn starting(now: Now) -> Self {
+        Self {
+            returning_until: now.boot + AWAKE_RETURN,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_armed(&self) -> bool {
         self.armed
     }
@@ -171,6 +183,11 @@ impl Pool {
 
     fn climb(&mut self, now: Now) {
         if self.watch.rung.is_some_and(|rung| rung > now.boot) {
+            return;
+        }
+        let returning = self.watch.returning_until;
+        if returning > now.boot && self.live.values().any(|live| live.unheard) {
+            self.watch.rung = Some(returning);
             return;
         }
         self.suspect_silent_sentry(now);
