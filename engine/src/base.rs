@@ -93,6 +93,9 @@ struct Entry {
     timer: Timer,
     /// The revision that the coordinator has; zero if it has none.
     shipped: u64,
+    /// It was told to the coordinator, which may have it: the answer may be lost.
+    #[serde(default)]
+    offered: bool,
     /// A run of it is in flight elsewhere, or the node has handed it over for one run.
     #[serde(default)]
     held: bool,

@@ -448,7 +448,9 @@ fn a_coordinator_that_did_not_run_hears_the_waiting_renewals_before_it_takes_any
     };
     let _ = cell.pool.handle(time(cell.now + 5), vec![renewal]);
     let again = cell.pool.next_deadline().boot.unwrap();
-    let _ = cell.pool.handle(time(again.0 - 1_000), vec![pool::Input::Tick]);
+    let _ = cell
+        .pool
+        .handle(time(again.0 - 1_000), vec![pool::Input::Tick]);
     assert_eq!(state(&cell, "n1"), Some(pool::NodeState::Lost));
     assert_eq!(state(&cell, "n2"), Some(pool::NodeState::Active));
 }

@@ -149,6 +149,19 @@ impl Base {
         self.lane.ship_by(now.boot);
     }
 
+    /// The coordinator has not applied what the node told of a timer of its own: somebody else has run or
+    /// changed it, or it is somebody else's.
+    pub(super) fn change_refused(&mut self, uid: Uid, refusal: &Refusal) {
+        let of_it = |change: &mut Change| change.uid == uid;
+        let changes: Vec<Change> = self.desk.changes.extract_if(.., of_it).collect();
+        for change in changes {
+            self.answer(change.origin, Answer::Refused(refusal.clone()));
+        }
+        if matches!(refusal, Refusal::Exists { .. }) {
+            self.remove(uid);
+        }
+    }
+
     /// The coordinator has this timer as of this revision.
     pub(super) fn change_answered(&mut self, uid: Uid, revision: u64) {
         let done = |change: &mut Change| change.uid == uid && change.revision <= revision;

@@ -103,6 +103,7 @@ impl Base {
         let mut items = std::mem::take(&mut self.lane.items);
         items.changed = self.timers_to_ship(&items.handed, also);
         self.lane.items.handed = self.keep_for_later(&mut items);
+        self.note_offered(&act, &items.changed);
         items.gone = self.gone.iter().copied().collect();
         // What leaves the ledger must not leave it in the report that hands it over.
         self.lane.items.resumed = items.resumed.take_if(|_| act != Act::Stay);
@@ -121,6 +122,20 @@ impl Base {
             report,
             at: now.boot,
         });
+    }
+
+    /// Marks what the coordinator is about to be told, before it is: durably, but for light timers that are
+    /// handed over, since that is durable by itself.
+    fn note_offered(&mut self, act: &Act, timers: &[Timer]) {
+        let hands_over = matches!(act, Act::Idle { .. } | Act::Goodbye { .. });
+        for timer in timers {
+            let news = self.timers.get(&timer.uid).is_some_and(|it| !it.offered);
+            match hands_over && !timer.spec.durability.is_replicated() {
+                _ if !news => {}
+                true => drop(self.adjust(timer.uid, |entry| entry.offered = true)),
+                false => drop(self.change(timer.uid, |entry| entry.offered = true)),
+            }
+        }
     }
 
     /// Timers that the coordinator does not have, at most a report full; what is left goes in the next.
@@ -206,9 +221,10 @@ impl Base {
                 .iter()
                 .find(|(uid, _)| *uid == timer.uid)
                 .map(|(_, why)| why);
-            if !self.proposal_answered(timer, refusal) && refusal.is_some() {
-                self.remove(timer.uid);
-                continue;
+            if !self.proposal_answered(timer, refusal)
+                && let Some(refusal) = refusal
+            {
+                self.change_refused(timer.uid, refusal);
             }
             let revision = timer.revision;
             self.adjust(timer.uid, |entry| {

@@ -58,7 +58,9 @@ impl Base {
             .map(|timer| (timer.uid, timer))
             .collect();
         for timer in resumed.changed {
-            if told.get(&timer.uid) != Some(&&timer) && !self.has(&timer) {
+            let news = told.get(&timer.uid) != Some(&&timer) && !self.has(&timer);
+            // A cancellation is final; the coordinator only has not heard of it.
+            if news && !self.gone.contains(&timer.uid) {
                 self.adopt(timer);
             }
         }
@@ -100,9 +102,24 @@ impl Base {
                 light && entry.shipped > 0 && !entry.held
             });
             if left {
-                self.change(*uid, |entry| entry.shipped = 0);
+                self.change(*uid, |entry| {
+                    entry.shipped = 0;
+                    entry.offered = false;
+                });
                 self.change_answered(*uid, u64::MAX);
             }
+        }
+    }
+
+    /// Light timers that were offered in vain: the coordinator does not have them.
+    pub(super) fn own_what_was_offered(&mut self) {
+        let offered = self.timers.values().filter(|entry| {
+            let light = !entry.timer.spec.durability.is_replicated();
+            light && entry.offered && entry.shipped == 0
+        });
+        let uids: Vec<Uid> = offered.map(|entry| entry.timer.uid).collect();
+        for uid in uids {
+            self.change(uid, |entry| entry.offered = false);
         }
     }
 

@@ -300,6 +300,7 @@ impl Base {
     /// The node owns its timers still: it was not allowed to sleep, or the coordinator never heard it ask.
     pub(super) fn unpark(&mut self, now: Now) {
         self.stance = Stance::Active;
+        self.own_what_was_offered();
         if self.lane.items.resumed.is_some() {
             self.lane.ship_by(now.boot);
         }

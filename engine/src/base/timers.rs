@@ -12,6 +12,7 @@ impl Entry {
         Self {
             timer,
             shipped,
+            offered: false,
             held: false,
             run: None,
             starved: None,
@@ -151,7 +152,7 @@ impl Base {
         if !entry.timer.is_movable() {
             return true;
         }
-        let alone = entry.shipped == 0 && !self.meta.handed_over;
+        let alone = entry.shipped == 0 && !entry.offered && !self.meta.handed_over;
         !entry.held && (alone || self.stance == Stance::Active)
     }
 

@@ -9,7 +9,7 @@ use crate::id::{NodeId, Uid};
 use crate::message::Items;
 use crate::op::Refusal;
 use crate::record::Key;
-use crate::time::LogIndex;
+use crate::time::{LogIndex, Millis};
 use crate::timer::{Durability, Timer};
 
 /// Who reports, and how far it may be believed.
@@ -80,7 +80,11 @@ impl Ledger {
             Some(entry) if entry.timer.home.as_ref() != Some(&tail.node) => Err(Refusal::Exists {
                 name: timer.name.clone(),
             }),
-            Some(_) => Ok(()),
+            Some(entry) if entry.timer == *timer => Ok(()),
+            Some(_) => Err(Refusal::Unavailable {
+                why: "it was run or changed elsewhere meanwhile; look at it and ask again".into(),
+                retry_after: Millis(0),
+            }),
         }
     }
 
