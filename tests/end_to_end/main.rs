@@ -19,5 +19,6 @@ mod identity;
 mod killing;
 mod leaving;
 mod quiet;
+mod storm;
 mod watching;
 mod zombies;

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 /// How long it is watched: long enough for a keep-alive of either side.
 const WATCHED: Duration = Duration::from_secs(12);
-/// Two of these are 20 ms.
-const CLOCK_TICKS_MAX: u64 = 2;
+/// Two of these are 20 ms: about what the store's own threads take for looking around every second, in a build that is
+/// not optimised and beside other tests. One more is lost to rounding.
+const CLOCK_TICKS_MAX: u64 = 2 + 1;
 const BYTES_PER_SECOND_MAX: f64 = 100.0;
 
 #[tokio::test]
