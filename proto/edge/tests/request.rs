@@ -335,8 +335,6 @@ fn unknown_numbers_of_enums_are_refused() {
 
 #[test]
 fn policies_that_are_wrong_in_themselves_are_invalid() {
-    let retry = |retry| but!(retry: Some(retry));
-    let none = v1::RetryPolicy::default();
     let time = |seconds| Some(Timestamp { seconds, nanos: 0 });
     let cases = [
         (
@@ -378,8 +376,6 @@ fn policies_that_are_wrong_in_themselves_are_invalid() {
 
 #[test]
 fn policies_other_than_the_defaults_are_not_there_yet_and_named() {
-    let retry = |retry| but!(retry: Some(retry));
-    let none = v1::RetryPolicy::default();
     let time = Some(Timestamp {
         seconds: NOW.0 / 1000,
         nanos: 0,
