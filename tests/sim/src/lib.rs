@@ -16,6 +16,7 @@ mod evidence;
 mod executor;
 mod fact;
 mod faults;
+mod machine;
 mod network;
 mod node;
 mod plan;
@@ -25,6 +26,7 @@ mod run;
 mod stage;
 mod story;
 mod trace;
+mod watch;
 mod world;
 
 pub use clock::Moment;

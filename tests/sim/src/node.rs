@@ -1,7 +1,6 @@
-//! A node: the shell around a base, as the agent is one, and the machine that it runs on.
+//! A node: the shell around a base, as the agent is one.
 //!
-//! A machine that sleeps does nothing at all; what comes for it waits until it wakes, and both its clocks have
-//! gone on. It wakes by its own alarm, set for the base's next deadline, or when somebody comes.
+//! Turns are decided, made durable and performed as the agent does it; the machine below is in `machine`.
 
 use crate::clock::{Clock, Moment, ms};
 use crate::executor::Executor;
@@ -36,7 +35,7 @@ pub(crate) struct Node {
     /// Since when the machine sleeps.
     pub(crate) asleep: Option<Moment>,
     pub(crate) sleeps: u64,
-    deferred: Vec<Event>,
+    pub(crate) deferred: Vec<Event>,
     /// Tokens of runs that it was ordered to run.
     pub(crate) pulled: BTreeSet<Token>,
     /// The base has heard the coordinator's clock.
@@ -331,77 +330,6 @@ impl World {
                 self.chance.between(3_000, 25_000)
             };
             self.later(ms(after), Event::Start(Who::Node(index)));
-        }
-    }
-
-    /// A machine stops. It goes on at `until`, or earlier by its alarm if that works.
-    pub(crate) fn suspend(&mut self, index: usize, until: Option<Moment>, alarm_works: bool) {
-        let node = &mut self.nodes[index];
-        let Some(running) = &node.process.running else {
-            return;
-        };
-        if node.asleep.is_some() {
-            return;
-        }
-        let alarm = node
-            .process
-            .clock
-            .at_deadline(running.machine.next_deadline());
-        let alarm = alarm.filter(|_| alarm_works);
-        node.asleep = Some(self.now);
-        node.sleeps += 1;
-        let number = node.sleeps;
-        self.note(|| format!("n{index} sleeps until {until:?}, alarm {alarm:?}"));
-        if let Some(at) = alarm.into_iter().chain(until).min() {
-            self.at(at.max(self.now), Event::Resume(index, number));
-        }
-        if let Some(wire) = self.nodes[index].wire
-            && self.chance.percent(40)
-        {
-            let after = ms(self.chance.between(2_000, 20_000));
-            self.break_wire(wire, after + ms(500), after);
-        }
-    }
-
-    /// A machine goes on: what came meanwhile comes now.
-    pub(crate) fn resume_machine(&mut self, index: usize, number: u64) {
-        let node = &mut self.nodes[index];
-        if node.sleeps != number {
-            return;
-        }
-        if node.asleep.take().is_none() {
-            return;
-        }
-        let waiting = std::mem::take(&mut node.deferred);
-        self.see(&Fact::Woke);
-        for event in waiting {
-            self.later(1, event);
-        }
-    }
-
-    /// Keeps an event for a sleeping machine. Gives it back if the machine is awake.
-    pub(crate) fn defer(&mut self, event: Event) -> Option<Event> {
-        let index = match &event {
-            Event::Turn(Who::Node(index), _)
-            | Event::Alarm(Who::Node(index), ..)
-            | Event::Durable(Who::Node(index), _)
-            | Event::Ask(Who::Node(index), ..)
-            | Event::Dial(index, _)
-            | Event::Begin(index, ..) => Some(*index),
-            Event::Connected(wire) | Event::Down(wire, _) | Event::Noticed(wire, Who::Node(_)) => {
-                self.node_of(*wire)
-            }
-            _ => None,
-        };
-        match index
-            .map(|index| &mut self.nodes[index])
-            .filter(|node| node.asleep.is_some())
-        {
-            Some(node) => {
-                node.deferred.push(event);
-                None
-            }
-            None => Some(event),
         }
     }
 }

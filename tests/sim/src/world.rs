@@ -379,35 +379,3 @@ impl World {
         self.tell_node(index, dormouse_engine::base::Input::Workers { places });
     }
 }
-
-impl World {
-    /// Somebody or something is always armed for the first deadline that no active home fires by itself.
-    pub(crate) fn check_watch(&mut self) {
-        let Some(running) = &self.coordinator.running else {
-            return;
-        };
-        let pool = &running.machine;
-        let waits = |entry: &&dormouse_engine::ledger::Entry| {
-            let home = entry.timer.home.as_ref();
-            let fires_itself = home.is_some_and(|home| pool.ledger().is_active(home));
-            let handed = entry.held == Some(dormouse_engine::ledger::Held::Handed);
-            entry.timer.is_movable() && !entry.backlogged && (handed || !fires_itself)
-        };
-        let first = pool.ledger().entries().filter(waits);
-        let first = first
-            .filter_map(|entry| Some((entry.timer.due()?, entry.timer.uid)))
-            .min();
-        let Some((due, uid)) = first else { return };
-        let grace = dormouse_engine::time::Millis(self.plan.wake_grace_ms);
-        let on_duty = pool.hierarchy().on_duty();
-        let latest = if on_duty { due } else { due + grace };
-        let deadlines = pool.next_deadline();
-        let armed = deadlines.wall.is_some_and(|wall| wall <= latest);
-        let ladder = !on_duty && deadlines.boot.is_some();
-        if !armed && !ladder {
-            let what =
-                format!("{due} is the first deadline, and the coordinator waits for {deadlines:?}");
-            self.accuse("every deadline is watched", Some(uid), what);
-        }
-    }
-}
