@@ -252,12 +252,14 @@ impl Task {
         });
     }
 
-    /// Performs the turns that have nothing left to wait for.
+    /// Performs the turns that have nothing left to wait for, up to the one that ends it all: a node that has left says
+    /// hello to nobody.
     fn perform_durable(&mut self) {
-        while self
-            .turns
-            .front()
-            .is_some_and(|turn| turn.durable.is_none())
+        while self.end.is_none()
+            && self
+                .turns
+                .front()
+                .is_some_and(|turn| turn.durable.is_none())
         {
             let Some(turn) = self.turns.pop_front() else {
                 return;
