@@ -130,10 +130,9 @@ impl World {
     /// Whoever is allowed to sleep while it runs something loses the right to that.
     fn notice_forced_sleep(&mut self, wire: Wire, message: &CoordinatorMessage) {
         let parked = matches!(message, CoordinatorMessage::Answer(answer) if matches!(answer.reply, Reply::Parked { .. }));
-        let busy = self
-            .node_of(wire)
-            .filter(|index| self.nodes[*index].executor.is_busy());
-        if let Some(node) = busy.filter(|_| parked) {
+        let node = self.node_of(wire).filter(|_| parked);
+        let forced = node.filter(|index| std::mem::take(&mut self.nodes[*index].interrupts));
+        if let Some(node) = forced {
             self.see(&Fact::Broke {
                 node,
                 why: Break::Forced,

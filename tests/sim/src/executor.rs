@@ -26,10 +26,6 @@ struct Flight {
 }
 
 impl Executor {
-    pub(crate) fn is_busy(&self) -> bool {
-        self.runs.values().any(|flight| flight.launched)
-    }
-
     fn has_room(&self, places: &Capacity, handler: &HandlerName) -> bool {
         let used = self
             .runs

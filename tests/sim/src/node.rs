@@ -12,7 +12,9 @@ use crate::world::{Event, World};
 use dormouse_engine::base::{Base, Config, Effect, Input};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{NodeId, PoolId, RackId, Token};
-use dormouse_engine::message::{Capacity, CoordinatorMessage, Order, Reply};
+use dormouse_engine::message::{
+    Act, Capacity, CoordinatorMessage, NodeMessage, Order, Reply, Report,
+};
 use dormouse_engine::time::{BootTime, Millis};
 use dormouse_engine::timer::HandlerName;
 use std::collections::{BTreeSet, VecDeque};
@@ -42,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) measured: bool,
     /// It has not run for longer than its lease, or not at all, and has not resumed since.
     pub(crate) stopped: bool,
+    /// Its last hand-over lists runs whose right ends with it.
+    pub(crate) interrupts: bool,
     last_turn: Option<BootTime>,
 }
 
@@ -75,6 +79,7 @@ impl Node {
             pulled: BTreeSet::new(),
             measured: false,
             stopped: true,
+            interrupts: false,
             last_turn: None,
         }
     }
@@ -276,6 +281,13 @@ impl World {
             .note(self.now, || format!("n{index} -> {effect:?}"));
         match effect {
             Effect::Send(message) => {
+                if let NodeMessage::Report(Report {
+                    act: Act::Idle { interrupted, .. },
+                    ..
+                }) = &message
+                {
+                    self.nodes[index].interrupts = !interrupted.is_empty();
+                }
                 if let Some(wire) = wire {
                     self.say_up(wire, &message);
                 }

@@ -1,7 +1,7 @@
 //! Nothing is launched before it is due on the clock that decides, and nothing is pulled before.
 //!
-//! A node that has heard the coordinator's clock may be early by the grain of both clocks, one millisecond, and
-//! by its drift since; one that never has goes by its own UTC clock.
+//! A node that has heard the coordinator's clock may be early by its drift since; one that never has goes by its
+//! own UTC clock.
 
 use super::{Rule, Violation, broken};
 use crate::clock::{Moment, micros_before};
@@ -10,7 +10,6 @@ use crate::rules::known::Known;
 use dormouse_engine::id::Uid;
 use dormouse_engine::timer::{Phase, Timer};
 
-const GRAIN: i64 = 1_000;
 const DRIFT: i64 = 12_000;
 
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ impl Rule for Early {
             } => {
                 let own = if *measured { 0 } else { *offset };
                 let early = micros_before(run.due, at) - own;
-                let allowed = GRAIN + if *drifts { DRIFT } else { 0 };
+                let allowed = if *drifts { DRIFT } else { 0 };
                 if early > allowed {
                     let what = format!(
                         "n{node} launched the run of {} by {early} microseconds too early",
