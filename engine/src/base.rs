@@ -113,10 +113,17 @@ struct Queues {
     pinned: BTreeSet<(WallTime, Uid)>,
     movable: BTreeSet<(WallTime, Uid)>,
     /// Due timers that wait for a free worker here.
-    starved: BTreeMap<HandlerName, BTreeSet<(WallTime, Uid)>>,
+    starved: BTreeMap<Starving, BTreeSet<(WallTime, Uid)>>,
     ended: BTreeSet<(WallTime, Uid)>,
     /// Replicated timers whose newest revision the coordinator does not have.
     unshipped: BTreeSet<Uid>,
+}
+
+/// What a due timer that has no worker waits for; only a movable one can be handed to others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Starving {
+    handler: HandlerName,
+    movable: bool,
 }
 
 /// Whether the node owns its movable timers.
@@ -141,6 +148,7 @@ impl Base {
         for input in inputs {
             self.decide(now, input);
         }
+        self.settle_late(now);
         self.prune(now);
         self.keep_link(now);
         self.keep_rest(now);

@@ -33,8 +33,15 @@ use crate::timer::{HandlerName, Timer};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Timers that are no more, and of which a node that is not known any more may have to hear: at most so many.
+const GONE_MAX: usize = 65_536;
+
 /// Bits of a token below the log index: room for the runs of one session of a home.
 pub const TOKEN_BITS: u32 = 24;
+
+/// The highest log index that is taken over from a node: a third of a million a second for twenty-five years,
+/// and half of what a token has room for.
+const INDEX_MAX: u64 = 1 << 38;
 
 /// A home whose queue is meant: a node, or the pool itself.
 pub type Home = Option<NodeId>;
@@ -86,6 +93,9 @@ pub struct Entry {
     /// When the ledger first had it: its home may have died before it knew that.
     #[serde(default)]
     pub created: LogIndex,
+    /// The home that left it to the pool, and that may come back without having heard so.
+    #[serde(default)]
+    pub former: Option<NodeId>,
     /// Why its home does not have it although the home is active.
     pub held: Option<Held>,
     /// Whether it is due and waits for somebody who can run it; never stored.
@@ -273,8 +283,10 @@ impl Ledger {
     }
 
     /// Goes on above a number that a node has seen but this ledger has not (it was restored from a copy).
+    ///
+    /// A number that no ledger reaches is not believed: above it tokens would have no room.
     fn catch_up(&mut self, seen: u64) {
-        if seen > self.meta.index.0 {
+        if seen > self.meta.index.0 && seen <= INDEX_MAX {
             self.meta.index.0 = seen;
             self.turn.dirty.insert(Key::Meta);
         }

@@ -18,7 +18,7 @@
 //! session does no harm either.
 
 use crate::hierarchy::Cover;
-use crate::id::{Epoch, NodeId, PoolId, RackId, Session, TimerName, Token, Uid};
+use crate::id::{Epoch, NodeId, PoolId, RackId, Session, Token, Uid};
 use crate::op::{Answer, Op, Refusal};
 use crate::time::{BootTime, LogIndex, Millis, WallTime};
 use crate::timer::{HandlerName, Outcome, Run, Timer};
@@ -336,6 +336,3 @@ pub enum Order {
     /// Wake now.
     Wake,
 }
-
-/// A name that is looked for in one place or another.
-pub type Name = TimerName;

@@ -151,10 +151,12 @@ impl Pool {
                 continue;
             }
             self.admit(&name, &node.rack, now);
-            if node.stance == Stance::Active {
+            if matches!(node.stance, Stance::Active | Stance::Greeted) {
                 let until = now.boot + session::granted(self.ledger.lease_max());
-                self.live.insert(name, Live::unheard(node.session, until));
-            } else {
+                let live = Live::unheard(node.session, until);
+                self.live.insert(name.clone(), live);
+            }
+            if node.stance != Stance::Active {
                 let first = self.ledger.first(&Some(name.clone()));
                 self.report_standing(&name, Standing::Idle { first }, now);
                 if node.stance != Stance::Parked {

@@ -233,6 +233,11 @@ impl Base {
         for proposal in self.desk.proposed.values_mut() {
             proposal.origins.retain(|waiting| waiting != origin);
         }
+        // What nobody waits for and nobody was told of is not proposed any more.
+        let lane = &self.lane;
+        self.desk
+            .proposed
+            .retain(|uid, proposal| !proposal.origins.is_empty() || lane.tells_of(*uid));
     }
 
     pub(super) fn answer(&mut self, origin: Origin, answer: Answer) {

@@ -10,10 +10,10 @@ use crate::timer::Timer;
 
 /// A report that is not answered for this long is said again.
 const REPEAT_AFTER: Millis = Millis(1_000);
-/// A report carries at most about this many bytes of timers; the rest goes in the next one.
-pub(super) const REPORT_BYTES_MAX: usize = 1 << 20;
+/// A report that moves no ownership carries at most about this many bytes of timers; the rest goes in the next.
+const REPORT_BYTES_MAX: usize = 1 << 20;
 /// What a timer takes in a report beside its payload, roughly.
-pub(super) const TIMER_BYTES: usize = 512;
+const TIMER_BYTES: usize = 512;
 
 /// The one outstanding report, and what waits for the next.
 #[derive(Debug, Default)]
@@ -40,6 +40,18 @@ impl Lane {
 
     pub(super) fn is_free(&self) -> bool {
         self.sent.is_none()
+    }
+
+    /// Whether the outstanding report tells of this timer.
+    pub(super) fn tells_of(&self, uid: Uid) -> bool {
+        let sent = self.sent.as_ref();
+        sent.is_some_and(|sent| {
+            sent.report
+                .items
+                .changed
+                .iter()
+                .any(|timer| timer.uid == uid)
+        })
     }
 
     /// When the lane has something to do by itself.
@@ -101,7 +113,12 @@ impl Base {
     /// Sends a report. It carries everything that the coordinator has to hear, and `also` these timers.
     pub(super) fn report(&mut self, now: Now, act: Act, also: Option<fn(&Entry) -> bool>) {
         let mut items = std::mem::take(&mut self.lane.items);
-        items.changed = self.timers_to_ship(&items.handed, also);
+        // What moves the ownership moves all of it; anything else may take its time.
+        let bytes = match act {
+            Act::Stay => REPORT_BYTES_MAX,
+            Act::Active { .. } | Act::Idle { .. } | Act::Goodbye { .. } => usize::MAX,
+        };
+        items.changed = self.timers_to_ship(&items.handed, also, bytes);
         self.lane.items.handed = self.keep_for_later(&mut items);
         self.note_offered(&act, &items.changed);
         items.gone = self.gone.iter().copied().collect();
@@ -138,8 +155,13 @@ impl Base {
         }
     }
 
-    /// Timers that the coordinator does not have, at most a report full; what is left goes in the next.
-    fn timers_to_ship(&self, handed: &[Uid], also: Option<fn(&Entry) -> bool>) -> Vec<Timer> {
+    /// Timers that the coordinator does not have, up to `bytes_max`; what is left goes in the next report.
+    fn timers_to_ship(
+        &self,
+        handed: &[Uid],
+        also: Option<fn(&Entry) -> bool>,
+        bytes_max: usize,
+    ) -> Vec<Timer> {
         let others = also.map(|also| self.timers.values().filter(move |entry| also(entry)));
         let others = others.into_iter().flatten();
         let handed = handed.iter().filter_map(|uid| self.timers.get(uid));
@@ -157,7 +179,7 @@ impl Base {
             .proposed()
             .chain(known)
             .take_while(|timer| {
-                let fits = bytes < REPORT_BYTES_MAX;
+                let fits = bytes < bytes_max;
                 bytes += TIMER_BYTES + timer.spec.payload.0.len();
                 fits
             })

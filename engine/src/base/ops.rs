@@ -46,7 +46,7 @@ impl Base {
     fn create(&mut self, now: Now, origin: Origin, new: Box<NewTimer>) {
         let elsewhere =
             matches!(&new.placement, Placement::Pinned(node) if *node != self.config.node);
-        if elsewhere {
+        if elsewhere || self.awaited.contains(&new.uid) {
             return self.forward(origin, Op::Create(new));
         }
         if let Some(timer) = self.timers.get(&new.uid).map(|entry| &entry.timer) {
@@ -78,8 +78,11 @@ impl Base {
                 };
                 return self.answer(origin, Answer::Refused(refusal));
             }
-            let over = holder.timer.uid;
+            let (over, told) = (holder.timer.uid, holder.is_told());
             self.remove(over);
+            if told {
+                self.note_gone(over);
+            }
         }
         let away = self.stance == Stance::Parked || self.meta.handed_over;
         let pinned = !timer.is_movable();
@@ -207,12 +210,13 @@ impl Base {
             Some(token) => Cancelled::Running(token),
             None => cancelled(&entry.timer),
         };
-        let (shipped, committed) = (entry.shipped > 0, entry.is_committed());
+        let told = entry.is_told();
+        let committed = entry.is_committed();
         if outcome == Cancelled::AlreadyFired {
             return self.answer(origin, Answer::Cancelled(outcome));
         }
         self.remove(uid);
-        if !shipped {
+        if !told {
             return self.answer(origin, Answer::Cancelled(outcome));
         }
         self.note_gone(uid);

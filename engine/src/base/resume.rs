@@ -40,6 +40,7 @@ impl Base {
         let everything = self.asks_everything(report);
         let handed_over = self.meta.handed_over;
         self.tokens.raise(resumed.floor);
+        self.runs.claims_begin_above(resumed.floor);
         self.link.note_epoch(resumed.epoch);
         self.stance = Stance::Active;
         self.change_meta(|meta| {
@@ -58,7 +59,9 @@ impl Base {
             .map(|timer| (timer.uid, timer))
             .collect();
         for timer in resumed.changed {
-            let news = told.get(&timer.uid) != Some(&&timer) && !self.has(&timer);
+            let echo =
+                self.timers.contains_key(&timer.uid) && told.get(&timer.uid) == Some(&&timer);
+            let news = !echo && !self.has(&timer);
             // A cancellation is final; the coordinator only has not heard of it.
             if news && !self.gone.contains(&timer.uid) {
                 self.adopt(timer);
@@ -67,6 +70,9 @@ impl Base {
         for uid in resumed.gone {
             self.remove(uid);
         }
+        // What was handed and taken before has no meaning any more.
+        self.lane.items.handed.clear();
+        self.lane.items.taken.clear();
         self.awaited.clear();
         for uid in resumed.held {
             if !self.timers.contains_key(&uid) {
@@ -198,8 +204,16 @@ impl Base {
         for timer in timers {
             let uid = timer.uid;
             let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
-            if self.awaited.remove(&uid) || held {
+            // Every giving back follows a claim, and so has a newer token.
+            let newer = self
+                .timers
+                .get(&uid)
+                .is_some_and(|entry| timer.token > entry.timer.token);
+            if self.awaited.remove(&uid) || newer {
                 self.adopt(timer);
+            } else if held {
+                // An old copy: the timer was handed over again since, and is not taken.
+                continue;
             }
             self.lane.items.taken.push(uid);
         }

@@ -1,10 +1,10 @@
 //! Runs: the node's own and those it pulled, from launch to outcome.
 
-use super::{Base, Effect, SHIP_OUTCOMES_AFTER, Stance};
+use super::{Base, Effect, SHIP_OUTCOMES_AFTER, Stance, Starving};
 use crate::id::{Token, Uid};
 use crate::message::Capacity;
 use crate::time::{BootTime, Millis, Now};
-use crate::timer::{HandlerName, Outcome, Placement, Run};
+use crate::timer::{HandlerName, Outcome, Run};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a due timer waits for a free worker of its own node before another node may run it.
@@ -18,6 +18,10 @@ pub(super) struct Runs {
     used: BTreeMap<HandlerName, u32>,
     flight: BTreeMap<Token, Flight>,
     heard: BTreeSet<Token>,
+    /// Outcomes that came while it was open whether the node sleeps.
+    late: Vec<(Uid, Token, Outcome)>,
+    /// Claims from before the node resumed last have ended with its sleep, if it slept.
+    floor: Token,
     /// Handlers of pulled runs that were declined, until there is room again.
     declined: BTreeSet<HandlerName>,
 }
@@ -70,6 +74,10 @@ impl Runs {
             *used = used.saturating_sub(1);
         }
         Some(flight)
+    }
+
+    pub(super) fn claims_begin_above(&mut self, floor: Token) {
+        self.floor = floor;
     }
 
     fn remember(&mut self, token: Token) -> bool {
@@ -136,11 +144,12 @@ impl Base {
     /// Launches a due timer, or lets it wait for a worker; either way it leaves its queue.
     fn try_launch(&mut self, now: Now, uid: Uid) {
         let clock = self.clock.read(now);
-        let folded = self.change_if_folded(uid, clock);
+        self.fold_missed(uid, clock);
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if folded && entry.timer.due().is_none_or(|due| due > clock) {
+        // Folded, or the clock was set back while it waited for a worker.
+        if entry.timer.due().is_none_or(|due| due > clock) {
             return;
         }
         if self.runs.is_free(&entry.timer.spec.handler) {
@@ -150,17 +159,15 @@ impl Base {
         }
     }
 
-    fn change_if_folded(&mut self, uid: Uid, clock: crate::time::WallTime) -> bool {
+    fn fold_missed(&mut self, uid: Uid, clock: crate::time::WallTime) {
         let Some(entry) = self.timers.get(&uid) else {
-            return false;
+            return;
         };
         let mut timer = entry.timer.clone();
         timer.fold_missed(clock);
-        let folded = timer != entry.timer;
-        if folded {
+        if timer != entry.timer {
             self.change(uid, |entry| entry.timer = timer);
         }
-        folded
     }
 
     fn launch_own(&mut self, now: Now, uid: Uid) {
@@ -192,44 +199,56 @@ impl Base {
 
     /// Timers that wait for a worker: launched when one is free, handed to the group when it takes too long.
     fn fire_starved(&mut self, now: Now) {
-        let handlers: Vec<HandlerName> = self.queues.starved.keys().cloned().collect();
-        for handler in handlers {
-            while self.runs.is_free(&handler)
-                && let Some(uid) =
-                    self.first_starved(&handler, |base, entry| base.may_launch(entry))
+        let waiting: Vec<Starving> = self.queues.starved.keys().cloned().collect();
+        for starving in waiting {
+            while self.runs.is_free(&starving.handler)
+                && let Some(uid) = self.first_starved(&starving)
             {
                 self.adjust(uid, |entry| entry.starved = None);
-                self.try_launch(now, uid);
+                if starving.movable || self.owns_now() {
+                    self.try_launch(now, uid);
+                }
             }
-            while let Some(uid) =
-                self.first_starved(&handler, |base, entry| base.should_hand(now, entry))
-            {
+            while let Some(uid) = self.first_to_hand(now, &starving) {
                 self.hand(now, uid);
             }
         }
     }
 
-    /// The longest due timer that waits for a worker of this handler, if `fits`.
-    fn first_starved(
-        &self,
-        handler: &HandlerName,
-        fits: impl Fn(&Self, &super::Entry) -> bool,
-    ) -> Option<Uid> {
-        let waiting = self.queues.starved.get(handler)?;
-        let mut movable = waiting
-            .iter()
-            .filter_map(|(_, uid)| Some((*uid, self.timers.get(uid)?)));
-        let (uid, entry) = movable.next()?;
-        fits(self, entry).then_some(uid)
+    /// Whether a pinned timer has waited for a worker that is here now.
+    pub(super) fn may_end_starving(&self) -> bool {
+        let mut waiting = self.queues.starved.keys();
+        waiting.any(|starving| !starving.movable && self.runs.is_free(&starving.handler))
     }
 
-    fn may_launch(&self, entry: &super::Entry) -> bool {
-        match entry.timer.spec.placement {
-            Placement::Pinned(_) => !matches!(self.stance, Stance::Apart | Stance::Parked),
-            Placement::Movable => {
-                self.owns(entry) && !matches!(self.stance, Stance::Parking | Stance::Leaving)
-            }
-        }
+    /// Whether nothing has to be heard before pinned timers fire.
+    fn owns_now(&self) -> bool {
+        !matches!(self.stance, Stance::Apart | Stance::Parked)
+    }
+
+    /// The longest due timer of these that the node may launch.
+    fn first_starved(&self, starving: &Starving) -> Option<Uid> {
+        let mut waiting = self
+            .queues
+            .starved
+            .get(starving)?
+            .iter()
+            .map(|(_, uid)| *uid);
+        waiting.find(|uid| {
+            self.timers
+                .get(uid)
+                .is_some_and(|entry| !starving.movable || self.may_launch_movable(entry))
+        })
+    }
+
+    fn may_launch_movable(&self, entry: &super::Entry) -> bool {
+        self.owns(entry) && !matches!(self.stance, Stance::Parking | Stance::Leaving)
+    }
+
+    fn first_to_hand(&self, now: Now, starving: &Starving) -> Option<Uid> {
+        let (_, uid) = *self.queues.starved.get(starving)?.first()?;
+        let entry = self.timers.get(&uid)?;
+        self.should_hand(now, entry).then_some(uid)
     }
 
     fn should_hand(&self, now: Now, entry: &super::Entry) -> bool {
@@ -251,14 +270,14 @@ impl Base {
     }
 
     pub(super) fn starved_until(&self) -> Option<BootTime> {
-        let firsts = self
+        let movable = self
             .queues
             .starved
-            .values()
-            .filter_map(|queue| queue.first());
+            .iter()
+            .filter(|(starving, _)| starving.movable);
+        let firsts = movable.filter_map(|(_, queue)| queue.first());
         let waiting = firsts.filter_map(|(_, uid)| self.timers.get(uid));
-        let movable = waiting.filter(|entry| entry.timer.is_movable());
-        let since = movable.filter_map(|entry| entry.starved).min()?;
+        let since = waiting.filter_map(|entry| entry.starved).min()?;
         (self.stance == Stance::Active && self.link.is_open()).then(|| since + STARVE_MAX)
     }
 
@@ -272,6 +291,7 @@ impl Base {
                 continue;
             }
             let able = self.stance == Stance::Active && self.link.has_lease(now);
+            let able = able && run.token > self.runs.floor;
             if able && self.runs.is_free(&run.handler) {
                 self.launch_pulled(now, run);
             } else {
@@ -297,6 +317,14 @@ impl Base {
     }
 
     pub(super) fn settled(&mut self, now: Now, uid: Uid, token: Token, outcome: Outcome) {
+        // Nobody else runs a pinned timer: what became of it counts in any case.
+        let pinned = self
+            .timers
+            .get(&uid)
+            .is_some_and(|entry| !entry.timer.is_movable());
+        if self.stance == Stance::Parking && !pinned {
+            return self.runs.late.push((uid, token, outcome));
+        }
         let Some(flight) = self.runs.end(token) else {
             return;
         };
@@ -314,6 +342,16 @@ impl Base {
             });
             self.lane.items.outcomes.push((uid, token, outcome));
             self.lane.ship_by(now.boot);
+        }
+    }
+
+    /// Settles what ended while it was open whether the node sleeps; if it does, the right has ended too.
+    pub(super) fn settle_late(&mut self, now: Now) {
+        if self.stance == Stance::Parking {
+            return;
+        }
+        for (uid, token, outcome) in std::mem::take(&mut self.runs.late) {
+            self.settled(now, uid, token, outcome);
         }
     }
 

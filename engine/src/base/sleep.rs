@@ -172,7 +172,8 @@ impl Base {
     fn must_wake(&self, now: Now) -> bool {
         let clock = self.clock.read(now);
         let alarm = self.rest.alarm.is_some_and(|at| at <= clock);
-        alarm || self.first_pinned().is_some_and(|due| due <= clock)
+        let pinned = self.first_pinned().is_some_and(|due| due <= clock);
+        alarm || pinned || self.may_end_starving()
     }
 
     /// A parked node is awake from here on; it owns its timers again when it has resumed.
@@ -201,7 +202,7 @@ impl Base {
             && self.desk.proposed().next().is_none()
             && now.boot >= self.rest.retry_at
             && now.boot >= self.rest.linger_until;
-        if !ready || self.waits_for_runs(now, SLEEP_PATIENCE) || self.ships_tail_first(now) {
+        if !ready || self.waits_for_runs(now, SLEEP_PATIENCE) {
             return;
         }
         let interrupted = self.runs.tokens();
@@ -224,21 +225,6 @@ impl Base {
         }
         let until = *self.rest.patience.get_or_insert(now.boot + patience);
         now.boot < until
-    }
-
-    /// What does not fit into one report goes before it; the last report moves the ownership.
-    fn ships_tail_first(&mut self, now: Now) -> bool {
-        let tail: usize = self
-            .timers
-            .values()
-            .filter(|entry| is_tail(entry))
-            .map(weight)
-            .sum();
-        let long = tail > super::lane::REPORT_BYTES_MAX;
-        if long {
-            self.report(now, Act::Stay, Some(is_tail));
-        }
-        long
     }
 
     pub(super) fn parked(&mut self, now: Now, epoch: Epoch, cover: &Cover) {
@@ -322,7 +308,7 @@ impl Base {
             return self.effects.push(Effect::Stopped);
         }
         let free = self.link.is_open() && self.lane.is_free() && self.stance != Stance::Leaving;
-        if free && !self.waits_for_runs(now, STOP_PATIENCE) && !self.ships_tail_first(now) {
+        if free && !self.waits_for_runs(now, STOP_PATIENCE) {
             self.say_goodbye(now);
         }
     }
@@ -373,7 +359,8 @@ impl Base {
 
     /// When a parked node has to wake, on the clock that decides.
     pub(super) fn alarm(&self) -> Option<WallTime> {
-        self.rest.alarm.filter(|_| self.stance == Stance::Parked)
+        let watching = self.stance == Stance::Parked && !self.rest.is_stopping();
+        self.rest.alarm.filter(|_| watching)
     }
 }
 
@@ -381,8 +368,4 @@ impl Base {
 fn is_tail(entry: &Entry) -> bool {
     let movable = matches!(entry.timer.spec.placement, Placement::Movable);
     movable && !entry.held && entry.timer.due().is_some() && entry.shipped < entry.timer.revision
-}
-
-fn weight(entry: &Entry) -> usize {
-    super::lane::TIMER_BYTES + entry.timer.spec.payload.0.len()
 }

@@ -1,6 +1,6 @@
 //! The timers of a base and the queues over them; every change of a timer goes through here.
 
-use super::{Base, Entry, Stance};
+use super::{Base, Entry, Stance, Starving};
 use crate::id::Uid;
 use crate::record::{Key, Record};
 use crate::time::{Now, WallTime};
@@ -34,6 +34,18 @@ impl Entry {
     pub(super) fn stays_behind(&self) -> bool {
         let lighter = !self.timer.spec.durability.is_replicated();
         lighter && self.shipped == 0 && !self.held && self.timer.is_over()
+    }
+
+    fn starving(&self) -> Starving {
+        Starving {
+            handler: self.timer.spec.handler.clone(),
+            movable: self.timer.is_movable(),
+        }
+    }
+
+    /// Whether the coordinator may have heard of it.
+    pub(super) fn is_told(&self) -> bool {
+        self.shipped > 0 || self.offered
     }
 
     /// Whether it waits for its time here, rather than being run or being somebody else's.
@@ -101,15 +113,14 @@ impl Base {
         if entry.is_unshipped() {
             self.queues.unshipped.insert(uid);
         }
-        if let Some(until) = entry.timer.kept_until() {
+        if let Some(until) = entry.timer.kept_until().filter(|_| !entry.is_unshipped()) {
             self.queues.ended.insert((until, uid));
         }
         let Some(due) = entry.timer.due().filter(|_| entry.waits()) else {
             return;
         };
-        let handler = &entry.timer.spec.handler;
         let queue = match (entry.starved.is_some(), entry.timer.is_movable()) {
-            (true, _) => self.queues.starved.entry(handler.clone()).or_default(),
+            (true, _) => self.queues.starved.entry(entry.starving()).or_default(),
             (false, true) => &mut self.queues.movable,
             (false, false) => &mut self.queues.pinned,
         };
@@ -125,10 +136,11 @@ impl Base {
             self.queues.ended.remove(&(until, uid));
         }
         if let Some(due) = entry.timer.due() {
-            if let Some(queue) = self.queues.starved.get_mut(&entry.timer.spec.handler) {
+            let starving = entry.starving();
+            if let Some(queue) = self.queues.starved.get_mut(&starving) {
                 queue.remove(&(due, uid));
                 if queue.is_empty() {
-                    self.queues.starved.remove(&entry.timer.spec.handler);
+                    self.queues.starved.remove(&starving);
                 }
             }
             self.queues.movable.remove(&(due, uid));

@@ -26,12 +26,12 @@ impl Tokens {
 
     /// A token above all earlier ones of this node and above `floor`.
     pub(super) fn next(&mut self, floor: Token) -> Token {
-        self.last = self.last.max(floor.0) + 1;
+        self.last = self.last.max(floor.0).saturating_add(1);
         Token(self.last)
     }
 
     /// The reservation that has to be durable now, if the current one is used up.
     pub(super) fn reserve(&self, ceiling: u64) -> Option<u64> {
-        (self.last >= ceiling).then(|| self.last + BLOCK)
+        (self.last >= ceiling).then(|| self.last.saturating_add(BLOCK))
     }
 }

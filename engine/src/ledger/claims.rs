@@ -50,7 +50,7 @@ impl Ledger {
             if entry.held == Some(Held::Handed) {
                 entry.held = Some(Held::Claimed);
             }
-            let token = token.max(Token(entry.timer.token.0 + 1));
+            let token = token.max(Token(entry.timer.token.0.saturating_add(1)));
             entry.timer.start(node, token, now)
         })?
     }

@@ -49,15 +49,16 @@ impl Ledger {
     }
 
     /// What an active home tells of its light timers is its own affair, if it goes on having them.
-    pub(crate) fn keep_only_heavy(&mut self, items: &Items) {
+    pub(crate) fn keep_only_heavy(&mut self, node: &NodeId, items: &Items) {
         for timer in &items.changed {
-            self.drop_if_light(timer.uid);
+            self.drop_if_light(node, timer.uid);
         }
     }
 
-    fn drop_if_light(&mut self, uid: Uid) {
+    fn drop_if_light(&mut self, node: &NodeId, uid: Uid) {
         let leaves = self.timers.get(&uid).is_some_and(|entry| {
-            entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
+            let own = entry.timer.home.as_ref() == Some(node);
+            own && entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
         });
         if leaves {
             self.remove(uid);
@@ -197,14 +198,14 @@ impl Ledger {
     /// The light timers of an active home leave the ledger: it has them.
     pub(crate) fn drop_light(&mut self, node: &NodeId) {
         for uid in self.of_home(&Some(node.clone())) {
-            self.drop_if_light(uid);
+            self.drop_if_light(node, uid);
         }
     }
 }
 
 fn believes(tail: &Tail, entry: &Entry, timer: &Timer) -> bool {
     let home = entry.timer.home.as_ref() == Some(&tail.node);
-    let news = timer.revision > entry.timer.revision;
+    let news = timer.revision > entry.timer.revision && timer.token >= entry.timer.token;
     let owned = tail.owns && entry.held.is_none();
     // Nobody but its home ever runs a pinned timer.
     let pinned = !timer.is_movable();

@@ -169,7 +169,7 @@ impl Ledger {
         for uid in self.of_home(&Some(node.clone())) {
             let at = self.stamp();
             self.change(uid, |entry| match entry.timer.spec.placement {
-                Placement::Movable => entry.timer.home = None,
+                Placement::Movable => entry.former = entry.timer.home.take(),
                 Placement::Pinned(_) => {
                     entry.timer.awaits = Some(Awaits::Return);
                     entry.changed = at;
@@ -218,6 +218,12 @@ impl Ledger {
         if !self.homes.contains_key(&home) && !waits {
             self.nodes.remove(node);
             self.turn.dirty.insert(Key::Node(node.clone()));
+            let unheard: Vec<Uid> = self
+                .gone
+                .extract_if(.., |_, gone| gone.home == *node)
+                .map(|(uid, _)| uid)
+                .collect();
+            self.turn.dirty.extend(unheard.into_iter().map(Key::Gone));
         }
     }
 

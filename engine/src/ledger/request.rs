@@ -1,15 +1,18 @@
 //! What users ask of the ledger: done here, or by the home that owns the timer.
 
-use super::{Entry, Ledger, Pending, Stance};
+use super::{Entry, Held, Ledger, Pending, Stance};
 use crate::id::{NodeId, TimerName, Uid};
 use crate::op::{Answer, Cancelled, NewTime, Op, Refusal};
 use crate::record::Key;
 use crate::schedule::{BadSchedule, Schedule};
-use crate::time::WallTime;
+use crate::time::{Millis, WallTime};
 use crate::timer::{Awaits, Durability, NewTimer, Phase, Placement, Timer};
 
 /// The most timers that one list answer carries.
 pub(crate) const LIST_MAX: u32 = 1_000;
+
+/// The most changes that wait for one sleeping node.
+const PENDING_MAX: usize = 1_000;
 
 /// Where an operation was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +56,10 @@ impl Ledger {
 
     fn create_pinned(&mut self, node: &NodeId, new: &NewTimer, now: WallTime) -> Routed {
         match self.node(node).map(|node| node.stance) {
-            None | Some(Stance::Left) => Routed::Done(precondition(format!(
-                "node {node} is not known in pool {}; see `dormouse node list`",
-                self.pool
-            ))),
+            None | Some(Stance::Left) => {
+                let what = format!("node {node} in pool {}", self.pool);
+                Routed::Done(Answer::Refused(Refusal::NotFound { what }))
+            }
             Some(Stance::Active) => Routed::To(node.clone()),
             Some(Stance::Greeted | Stance::Parked | Stance::Lost) => {
                 Routed::Done(self.accept(new, Some(node.clone()), now))
@@ -79,10 +82,13 @@ impl Ledger {
     }
 
     fn look(&self, name: &TimerName) -> Routed {
-        match (self.named(name), self.awake_home_of(name)) {
-            (Some(entry), _) => Routed::Done(Answer::Timer(Box::new(entry.timer.clone()))),
-            (None, Some(node)) => Routed::To(node),
-            (None, None) => Routed::Done(not_found(name)),
+        if let Some(entry) = self.named(name) {
+            return Routed::Done(Answer::Timer(Box::new(entry.timer.clone())));
+        }
+        let known = |node: &NodeId| self.node(node).is_some_and(|n| n.stance != Stance::Left);
+        match name.node.clone().filter(known) {
+            Some(home) => Routed::To(home),
+            None => Routed::Done(not_found(name)),
         }
     }
 
@@ -150,10 +156,10 @@ impl Ledger {
             return Ok(entry.timer.uid);
         };
         if self.is_active(&home) {
-            return if entry.held.is_none() {
-                Err(Routed::To(home))
-            } else {
-                Ok(entry.timer.uid)
+            return match entry.held {
+                None => Err(Routed::To(home)),
+                Some(Held::Giving) => Err(Routed::Done(on_its_way(&home))),
+                Some(Held::Claimed | Held::Handed) => Ok(entry.timer.uid),
             };
         }
         if entry.timer.is_movable() || entry.timer.awaits == Some(Awaits::Home) {
@@ -186,10 +192,33 @@ impl Ledger {
                 Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
             }
         }
+        if let Err(refusal) = self.make_room_for(&node, &op) {
+            return Routed::Done(Answer::Refused(refusal));
+        }
         let number = self.stamp().0;
         self.pending.insert(number, Pending { node, op });
         self.turn.dirty.insert(Key::Pending(number));
         Routed::Done(Answer::Pending)
+    }
+
+    /// A later change of the same timer takes the place of an earlier one; there is a bound for each node.
+    fn make_room_for(&mut self, node: &NodeId, op: &Op) -> Result<(), Refusal> {
+        let waiting = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.node == *node);
+        let same = waiting
+            .clone()
+            .filter(|(_, pending)| changes_same(&pending.op, op));
+        let same: Vec<u64> = same.map(|(number, _)| *number).collect();
+        if same.is_empty() && waiting.count() >= PENDING_MAX {
+            let why = format!("node {node} sleeps, and {PENDING_MAX} changes wait for it; wake it");
+            return Err(Refusal::Exhausted { why });
+        }
+        for number in same {
+            self.note_applied(number);
+        }
+        Ok(())
     }
 
     /// When `node` has to be awake for pinned timers as others made or moved them while it slept.
@@ -227,6 +256,22 @@ impl Ledger {
             })),
         }
     }
+}
+
+fn changes_same(earlier: &Op, later: &Op) -> bool {
+    match (earlier, later) {
+        (Op::Rearm { name: earlier, .. }, Op::Rearm { name: later, .. })
+        | (Op::Cancel { name: earlier }, Op::Cancel { name: later }) => earlier == later,
+        _ => false,
+    }
+}
+
+/// Neither the ledger nor the home can change a timer that is being given back.
+fn on_its_way(home: &NodeId) -> Answer {
+    Answer::Refused(Refusal::Unavailable {
+        why: format!("it is on its way back to {home}, and nothing was changed"),
+        retry_after: Millis(1_000),
+    })
 }
 
 /// The answer to a create whose identity exists already.

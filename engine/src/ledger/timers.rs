@@ -1,6 +1,6 @@
 //! The timers of the ledger and the indexes over them; every change of a timer goes through here.
 
-use super::{Entry, Gone, Held, Home, Ledger};
+use super::{Entry, GONE_MAX, Gone, Held, Home, Ledger};
 use crate::id::{NodeId, TimerId, TimerName, Uid};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
@@ -12,6 +12,7 @@ impl Entry {
             timer,
             changed,
             created,
+            former: None,
             held: None,
             backlogged: false,
         }
@@ -129,19 +130,39 @@ impl Ledger {
         let Some(entry) = self.remove(uid) else {
             return;
         };
-        if let Some(home) = entry.timer.home {
+        if let Some(home) = entry.timer.home.or(entry.former) {
             self.gone.insert(uid, Gone { home, at });
+            self.turn.dirty.insert(Key::Gone(uid));
+            self.bound_gone();
+        }
+    }
+
+    /// Nodes that left for ever are not waited for without bound.
+    fn bound_gone(&mut self) {
+        if self.gone.len() <= GONE_MAX {
+            return;
+        }
+        let strange = |gone: &Gone| !self.nodes.contains_key(&gone.home);
+        let first = self.gone.iter().find(|(_, gone)| strange(gone));
+        if let Some(uid) = first.map(|(uid, _)| *uid) {
+            self.gone.remove(&uid);
             self.turn.dirty.insert(Key::Gone(uid));
         }
     }
 
-    /// Forgets timers that ended long enough ago.
+    /// Forgets timers that ended long enough ago; a home that has not heard of the end hears of that.
     pub(crate) fn prune(&mut self, now: WallTime) {
         while let Some((until, uid)) = self.ended.first().copied() {
             if until > now {
                 return;
             }
-            self.remove(uid);
+            let home = self.entry(uid).and_then(|it| it.timer.home.clone());
+            if home.is_some_and(|home| self.is_active(&home)) {
+                self.remove(uid);
+            } else {
+                let at = self.stamp();
+                self.bury(uid, at);
+            }
         }
     }
 

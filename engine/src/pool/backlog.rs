@@ -2,7 +2,9 @@
 
 use super::Pool;
 use super::duty::Rooms;
+use super::session::Live;
 use crate::id::{NodeId, Uid};
+use crate::ledger::Ready;
 use crate::message::Order;
 use crate::time::{BootTime, Millis, Now, WallTime};
 use crate::timer::HandlerName;
@@ -85,6 +87,10 @@ impl Pool {
         let Some((due, uid)) = waiting.and_then(|w| w.timers.pop_first()) else {
             return false;
         };
+        if self.ledger.fold_missed(uid, now.wall) == Ready::Later {
+            self.ledger.set_backlogged(uid, false);
+            return true;
+        }
         let Some(entry) = self.ledger.entry(uid) else {
             return true;
         };
@@ -145,6 +151,7 @@ impl Pool {
             node.handlers.contains(handler)
                 && !self.ledger.is_active(name)
                 && self.address(name).is_some()
+                && self.live.get(*name).is_some_and(Live::is_eligible)
                 && !woken.is_some_and(|woken| woken.contains(*name))
         });
         asleep.map(|(name, _)| name.clone()).next()

@@ -104,9 +104,9 @@ impl Pool {
     fn rebuilding(&self, now: Now) -> Option<Millis> {
         let unheard = self
             .live
-            .values()
-            .filter(|live| live.unheard)
-            .map(|live| live.lease_until);
+            .iter()
+            .filter(|(node, live)| live.unheard && self.ledger.is_active(node))
+            .map(|(_, live)| live.lease_until);
         unheard.max().map(|until| until.since(now.boot))
     }
 }

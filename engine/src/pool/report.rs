@@ -75,7 +75,7 @@ impl Pool {
             (Act::Goodbye { .. }, _) => self.apply_goodbye(now, node, stance, &items),
             (Act::Stay, Some(Stance::Active)) => {
                 let refused = self.judge(now, node, (LogIndex(0), true), &items);
-                self.ledger.keep_only_heavy(&items);
+                self.ledger.keep_only_heavy(node, &items);
                 (refused, Reply::Noted)
             }
             (Act::Stay, Some(Stance::Parked)) => {

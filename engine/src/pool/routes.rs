@@ -106,7 +106,10 @@ impl Pool {
         if self.ledger.note_applied(id) {
             return;
         }
-        if let Some(route) = self.routes.open.remove(&id) {
+        let own = |route: &Route| route.node == *node;
+        if self.routes.open.get(&id).is_some_and(own)
+            && let Some(route) = self.routes.open.remove(&id)
+        {
             self.reply(&route.asker, answer);
         }
     }

@@ -9,7 +9,7 @@ use crate::timer::HandlerName;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node whose clock is off by more than this must not be migrator or sentry.
-pub(super) const SKEW_MAX_MS: i64 = 1_000;
+pub(super) const SKEW_MAX_MS: u64 = 1_000;
 
 /// How many forwarded operations of a session are remembered.
 const FORWARDS_MAX: usize = 4_096;
@@ -78,7 +78,7 @@ impl Live {
     }
 
     pub(super) fn is_eligible(&self) -> bool {
-        self.willing && self.skew_ms.abs() <= SKEW_MAX_MS
+        self.willing && self.skew_ms.unsigned_abs() <= SKEW_MAX_MS
     }
 }
 

@@ -166,7 +166,7 @@ fn why_ineligible(live: &Live) -> Option<String> {
     if !live.willing {
         return Some("it is draining".into());
     }
-    (live.skew_ms.abs() > SKEW_MAX_MS).then(|| {
+    (live.skew_ms.unsigned_abs() > SKEW_MAX_MS).then(|| {
         format!(
             "its clock is off by {} ms; more than {SKEW_MAX_MS} ms is too much",
             live.skew_ms

@@ -138,7 +138,7 @@ impl Timer {
             return None;
         };
         let occurrence = Occurrence {
-            attempt: occurrence.attempt + 1,
+            attempt: occurrence.attempt.saturating_add(1),
             ..occurrence
         };
         self.token = token;
@@ -219,7 +219,7 @@ impl Timer {
     }
 
     fn interrupt(&mut self, run: &InFlight, died: bool, now: WallTime) {
-        let deaths = run.occurrence.deaths + u32::from(died);
+        let deaths = run.occurrence.deaths.saturating_add(u32::from(died));
         if deaths >= DEATHS_MAX {
             return self.end_occurrence(run, Ending::Dead, now);
         }
@@ -286,14 +286,14 @@ impl Timer {
         if !self.spec.schedule.is_recurring() {
             self.spec.schedule = Schedule::At(time);
         }
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         self.updated = now;
         self.change(waiting(Occurrence::fresh(time)));
     }
 
     fn change(&mut self, phase: Phase) {
         self.phase = phase;
-        self.revision += 1;
+        self.revision = self.revision.saturating_add(1);
     }
 }
 
