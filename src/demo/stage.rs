@@ -225,12 +225,9 @@ impl Stage {
 
     /// Kills an agent as `kill -9` does; its worker ends with its node.
     pub(super) async fn kill(&mut self, node: &str) -> Result<(), Failure> {
-        let Self {
-            cluster, workers, ..
-        } = self;
-        let with_its_worker = async { drop(workers.remove(node)) };
-        let (killed, ()) = tokio::join!(cluster.kill(node), with_its_worker);
-        killed.map_err(Failure::failed)?;
+        // The signal follows at once: the agent has no time to hear that its worker has gone.
+        self.workers.remove(node);
+        self.cluster.kill(node).await.map_err(Failure::failed)?;
         self.facts.deaths.push((node.to_owned(), now()));
         Ok(())
     }
