@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 /// occurrence may be launched once more elsewhere. Outcomes are shipped at once; this is ample for a busy machine.
 pub(super) const UNCOMMITTED: Micros = 1_000_000;
 
+/// An agent decides by the coordinator's clock, which it reads late by the way of a message: for so long after a nominal
+/// time a timer may still be registered for it.
+const CLOCK_SLACK: Micros = 100_000;
+
 /// The table, as `-o json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Table {
@@ -132,9 +136,8 @@ fn by_occurrence(launches: &[Launch]) -> BTreeMap<(&str, Micros), Vec<&Launch>> 
 fn occurrences(promise: &Promise, end: Micros) -> Vec<(Micros, bool)> {
     let (asked, acknowledged) = promise.created;
     let (cancelled, gone) = promise.cancelled.unwrap_or((end, end));
-    let times = promise
-        .when
-        .times(asked.div_euclid(1000) - 1, gone.div_euclid(1000) + 1);
+    let from = (asked - CLOCK_SLACK).div_euclid(1000) - 1;
+    let times = promise.when.times(from, gone.div_euclid(1000) + 1);
     let certain = |time: &Micros| acknowledged < *time && *time < cancelled;
     times
         .into_iter()

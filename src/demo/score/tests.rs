@@ -147,6 +147,17 @@ fn what_is_due_while_it_is_being_cancelled_may_run_or_not() {
 }
 
 #[test]
+fn what_was_due_just_before_a_registration_may_run_or_not() {
+    let mut facts = good();
+    facts.promises[0].created = (S + 3_000, S + 9_000);
+    let judged = score(&facts);
+    assert_eq!((judged.table.due, judged.faults.len()), (9, 0));
+    facts.launches.remove(0);
+    let judged = score(&facts);
+    assert_eq!((judged.table.due, judged.faults.len()), (8, 0));
+}
+
+#[test]
 fn paths_are_told_apart_by_where_and_why() {
     let mut facts = good();
     for second in 3..=9 {
