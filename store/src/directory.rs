@@ -3,13 +3,15 @@
 //! ```text
 //!   DIR/FORMAT      format version, kind and owner; written last, when all else is durable
 //!   DIR/LOCK        flock for life, freed by any death; holds the pid for the error message
+//!   DIR/REACH       up to where the log is known to reach
 //!   DIR/log/        sled        DIR/snapshots/   the last two        DIR/set-aside/  what did not read
 //! ```
 //!
-//! What is inside `log` and `snapshots` is left to their modules.
+//! What is inside `REACH`, `log` and `snapshots` is left to their modules.
 
 use crate::FORMAT_VERSION;
 use crate::error::Error;
+use crate::reach::{REACH, REACH_PARTIAL};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -25,9 +27,11 @@ const SET_ASIDE: &str = "set-aside";
 const FIRST_LINE: &str = "dormouse store";
 
 /// What may be in a directory that has no FORMAT yet: what an interrupted creation left behind.
-const OURS: [&str; 7] = [
+const OURS: [&str; 9] = [
     FORMAT_PARTIAL,
     LOCK,
+    REACH,
+    REACH_PARTIAL,
     LOG,
     SNAPSHOTS,
     SET_ASIDE,

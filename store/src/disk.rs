@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::image::{Image, group_cost};
 use crate::journal::{Journal, Loaded, Progress, Size};
 use crate::log::Log;
+use crate::proof;
+use crate::reach::Reach;
 use crate::replay::{self, Recovered};
 use crate::snapshot::{Snapshots, Walk};
 
@@ -24,6 +26,7 @@ pub struct Disk {
     log_bytes: u64,
     walk: Option<OpenWalk>,
     failed: Option<Error>,
+    reach: Reach,
     reserve_bytes: u64,
     // The last field: the lock is freed after everything else is closed.
     dir: Directory,
@@ -43,10 +46,8 @@ impl Disk {
     /// Nothing is ever replaced by something empty.
     pub fn open(config: &Config) -> Result<Self, Error> {
         let mut dir = Directory::open(config)?;
-        if !dir.is_fresh() && !dir.log().join("db").exists() {
-            return Err(Error::damaged(&dir.log(), "the log is not there"));
-        }
-        let mut log = Log::open(&dir.log(), &dir.set_aside())?;
+        let reach = known_reach(&dir)?;
+        let mut log = Log::open(&dir.log(), &dir.set_aside(), reach.seal())?;
         let mut snapshots = Snapshots::open(&dir.snapshots(), &dir.set_aside())?;
         if dir.is_fresh() {
             refuse_used(&dir, &log, &snapshots)?;
@@ -63,7 +64,7 @@ impl Disk {
             image,
             position,
             log_bytes,
-        } = replay::recover(&mut log, &mut snapshots)?;
+        } = replay::recover(&mut log, &mut snapshots, reach.position())?;
         Ok(Self {
             log,
             snapshots,
@@ -72,6 +73,7 @@ impl Disk {
             log_bytes,
             walk: None,
             failed: None,
+            reach,
             reserve_bytes: config.reserve_bytes,
             dir,
         })
@@ -185,12 +187,33 @@ impl Journal for Disk {
         self.fused(|disk| disk.drop_below(position, budget))
     }
 
+    fn close(&mut self) -> Result<(), Error> {
+        let position = self.position;
+        self.fused(|disk| disk.reach.raise(position))
+    }
+
     fn size(&self) -> Size {
         Size {
             log: self.log_bytes,
             image: self.image.bytes(),
         }
     }
+}
+
+/// How far the log must reach. What its bytes prove is noted before sled opens, because sled blanks what
+/// it takes for torn: the next start could not prove it again.
+fn known_reach(dir: &Directory) -> Result<Reach, Error> {
+    if dir.is_fresh() {
+        return Reach::begin(dir.path());
+    }
+    let db = dir.log().join("db");
+    if !db.exists() {
+        return Err(Error::damaged(&dir.log(), "the log is not there"));
+    }
+    let mut reach = Reach::open(dir.path())?;
+    let proven = proof::durable_position(&db, reach.seal());
+    reach.raise(proven.map_err(Error::unusable("read", &db))?)?;
+    Ok(reach)
 }
 
 /// A directory without FORMAT is taken for a new one only if nothing is in it.

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   key   = first:u64be chunk:u32be             so that keys sort as groups were appended
-//!   value = version:u8 crc32c:u32 unit:u32 last:u64 chunks:u32 payload
+//!   value = version:u8 seal:[8] first:u64 head:u32 crc32c:u32 unit:u32 last:u64 chunks:u32 payload
 //! ```
 //!
-//! `crc32c` covers the key and all that follows it, `unit` is the checksum of the whole payload, so
-//! that chunks of two attempts never pass as one unit. `first ..= last` are the positions of the groups.
+//! `crc32c` covers the key and all but itself, `unit` is the checksum of the whole payload, so that
+//! chunks of two attempts never pass as one unit. `first ..= last` are the positions of the groups.
+//! What stands up to `head`, its own checksum, is found in the raw bytes of a file by `proof`.
 
 use crate::codec::Reader;
 
@@ -17,7 +18,15 @@ pub(crate) const VERSION: u8 = 1;
 /// blob file above 128 KiB, so that seventeen of these and their keys must stay below that.
 pub(crate) const VALUE_BYTES_MAX: usize = 7 * 1024;
 
-const HEADER_BYTES: usize = 1 + 4 + 4 + 8 + 4;
+/// Eight random bytes of one log, by which its frames are found in raw bytes.
+pub(crate) type Seal = [u8; 8];
+
+/// The part of a header that can be read without its key: version, seal, first position, checksum.
+pub(crate) const SEALED_BYTES: usize = 1 + 8 + 8 + 4;
+
+/// Where the checksum of key and value stands.
+const CRC_AT: usize = SEALED_BYTES;
+const HEADER_BYTES: usize = SEALED_BYTES + 4 + 4 + 8 + 4;
 const PAYLOAD_BYTES_MAX: usize = VALUE_BYTES_MAX - HEADER_BYTES;
 
 /// The key of a chunk.
@@ -39,8 +48,25 @@ pub(crate) fn parse_key(key: &[u8]) -> Option<(u64, u32)> {
     ))
 }
 
+/// The first position in a sealed head, or `None` if the bytes are not one that we wrote.
+pub(crate) fn sealed_first(head: &[u8]) -> Option<u64> {
+    let (body, crc) = head.split_at_checked(SEALED_BYTES - 4)?;
+    let crc = u32::from_le_bytes(crc.try_into().ok()?);
+    let first = u64::from_le_bytes(body[9..].try_into().ok()?);
+    (body[0] == VERSION && crc == crc32c::crc32c(body)).then_some(first)
+}
+
+fn sealed_head(seal: Seal, first: u64) -> Vec<u8> {
+    let mut head = vec![VERSION];
+    head.extend_from_slice(&seal);
+    head.extend_from_slice(&first.to_le_bytes());
+    let crc = crc32c::crc32c(&head);
+    head.extend_from_slice(&crc.to_le_bytes());
+    head
+}
+
 /// The keys and values of one unit, in the order in which they are written.
-pub(crate) fn split(first: u64, last: u64, payload: &[u8]) -> Vec<(Key, Vec<u8>)> {
+pub(crate) fn split(seal: Seal, first: u64, last: u64, payload: &[u8]) -> Vec<(Key, Vec<u8>)> {
     let unit = crc32c::crc32c(payload);
     let chunks = payload.len().div_ceil(PAYLOAD_BYTES_MAX).max(1);
     let count = u32::try_from(chunks).expect("a unit has less than 2^32 chunks");
@@ -51,21 +77,22 @@ pub(crate) fn split(first: u64, last: u64, payload: &[u8]) -> Vec<(Key, Vec<u8>)
     (0..count)
         .map(|chunk| {
             let key = key(first, chunk);
-            let mut value = vec![VERSION, 0, 0, 0, 0];
+            let mut value = sealed_head(seal, first);
+            value.extend_from_slice(&[0; 4]);
             value.extend_from_slice(&unit.to_le_bytes());
             value.extend_from_slice(&last.to_le_bytes());
             value.extend_from_slice(&count.to_le_bytes());
             value.extend_from_slice(part(chunk));
             let crc = checksum(&key, &value);
-            value[1..5].copy_from_slice(&crc.to_le_bytes());
+            value[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
             (key, value)
         })
         .collect()
 }
 
 fn checksum(key: &[u8], value: &[u8]) -> u32 {
-    let crc = crc32c::crc32c_append(crc32c::crc32c(key), &value[..1]);
-    crc32c::crc32c_append(crc, &value[5..])
+    let crc = crc32c::crc32c_append(crc32c::crc32c(key), &value[..CRC_AT]);
+    crc32c::crc32c_append(crc, &value[CRC_AT + 4..])
 }
 
 /// Why a chunk or a unit does not read.
@@ -96,7 +123,7 @@ fn read_chunk<'a>(key: &[u8], value: &'a [u8]) -> Result<Chunk<'a>, Flaw> {
         _ => return Err(Flaw::Damaged("a chunk without a version")),
     }
     let short = Flaw::Damaged("a chunk that is too short");
-    let mut reader = Reader::new(&value[1..]);
+    let mut reader = Reader::new(value.get(CRC_AT..).unwrap_or_default());
     let header = (reader.u32(), reader.u32(), reader.u64(), reader.u32());
     let (Some(crc), Some(unit), Some(last), Some(count)) = header else {
         return Err(short);
@@ -150,16 +177,18 @@ pub(crate) fn join<K: AsRef<[u8]>, V: AsRef<[u8]>>(
 mod tests {
     use super::*;
 
+    const SEAL: Seal = *b"a seal!!";
+
     fn unit() -> Vec<(Key, Vec<u8>)> {
         let payload: Vec<u8> = (0..20_000_u32).map(|i| (i % 251) as u8).collect();
-        split(7, 9, &payload)
+        split(SEAL, 7, 9, &payload)
     }
 
     #[test]
     fn chunks_join_to_what_was_split() {
         for length in [0, 1, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX + 1, 1 << 20] {
             let payload = vec![5; length];
-            let chunks = split(3, 4, &payload);
+            let chunks = split(SEAL, 3, 4, &payload);
             assert!(
                 chunks
                     .iter()
@@ -172,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_found() {
-        let chunks = split(1, 1, b"some payload");
+        let chunks = split(SEAL, 1, 1, b"some payload");
         for byte in 0..chunks[0].1.len() {
             for bit in 0..8 {
                 let mut flipped = chunks.clone();
@@ -194,21 +223,21 @@ mod tests {
     #[test]
     fn chunks_of_two_writes_do_not_mix() {
         let mut chunks = unit();
-        let other = split(7, 9, &vec![1; 20_000]);
+        let other = split(SEAL, 7, 9, &vec![1; 20_000]);
         chunks[1] = other[1].clone();
         assert!(matches!(join(&chunks), Err(Flaw::Damaged(_))));
     }
 
     #[test]
     fn a_chunk_at_another_key_is_damaged() {
-        let mut chunks = split(7, 7, b"x");
+        let mut chunks = split(SEAL, 7, 7, b"x");
         chunks[0].0 = key(8, 0);
         assert!(matches!(join(&chunks), Err(Flaw::Damaged(_))));
     }
 
     #[test]
     fn a_newer_frame_says_so() {
-        let mut chunks = split(7, 7, b"x");
+        let mut chunks = split(SEAL, 7, 7, b"x");
         chunks[0].1[0] = VERSION + 1;
         assert_eq!(join(&chunks), Err(Flaw::Newer(VERSION + 1)));
     }

@@ -18,6 +18,8 @@ mod codec;
 mod frame;
 mod image;
 mod log;
+mod proof;
+mod reach;
 mod recover;
 mod replay;
 mod snapshot;

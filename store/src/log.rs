@@ -6,7 +6,7 @@
 
 use crate::directory::{self, private, sync_dir};
 use crate::error::Error;
-use crate::frame;
+use crate::frame::{self, Seal};
 use sled::IVec;
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -33,6 +33,7 @@ pub(crate) struct Log {
     db: sled::Db,
     file: File,
     path: PathBuf,
+    seal: Seal,
 }
 
 /// The chunks under one first position, in key order.
@@ -43,7 +44,7 @@ pub(crate) struct Unit {
 
 impl Log {
     /// Opens the log in `dir`, after removing or setting aside what a power cut makes sled stumble on.
-    pub(crate) fn open(dir: &Path, aside: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &Path, aside: &Path, seal: Seal) -> Result<Self, Error> {
         clear_leftovers(dir, aside)?;
         // Before sled opens, because it then publishes a snapshot of its own over what a killed process
         // had only written; and after, because what is found counts as durable from here on.
@@ -57,7 +58,12 @@ impl Log {
         let path = dir.join("db");
         let file = File::open(&path).map_err(Error::unusable("open", &path))?;
         make_private_and_durable(dir).map_err(Error::unusable("sync", dir))?;
-        Ok(Self { db, file, path })
+        Ok(Self {
+            db,
+            file,
+            path,
+            seal,
+        })
     }
 
     /// Writes the mark that this log has begun; a log without it has lost everything.
@@ -72,7 +78,7 @@ impl Log {
 
     /// Makes one unit durable. After an error the log must not be used any more.
     pub(crate) fn put(&mut self, first: u64, last: u64, payload: &[u8]) -> Result<(), Error> {
-        let chunks = frame::split(first, last, payload);
+        let chunks = frame::split(self.seal, first, last, payload);
         for some in chunks.chunks(CHUNKS_PER_SYNC) {
             self.writing("append to", |db| {
                 some.iter()

@@ -5,9 +5,9 @@
 //!   log      [ skipped ][ replayed over the snapshot .......... ][ torn: never acknowledged ]
 //! ```
 //!
-//! Only one unit is ever in flight, so only the last one can be torn. sled has checksums of its own and
-//! gives a value whole or not at all: a value that is there with a wrong checksum was damaged later,
-//! perhaps after it was acknowledged, so that is refused also at the end.
+//! Only one unit is ever in flight, so only the last one can be torn, and none that is known to have been
+//! durable. sled has checksums of its own and gives a value whole or not at all: one with a wrong
+//! checksum was damaged later, perhaps after it was acknowledged, so that is refused also at the end.
 
 use crate::codec;
 use crate::error::Error;
@@ -25,10 +25,15 @@ pub(crate) struct Recovered {
     pub log_bytes: u64,
 }
 
-/// Folds the newest valid snapshot and the log after it.
-pub(crate) fn recover(log: &mut Log, snapshots: &mut Snapshots) -> Result<Recovered, Error> {
-    discard_torn_end(log)?;
+/// Folds the newest valid snapshot and the log after it, which must reach to the group `known`.
+pub(crate) fn recover(
+    log: &mut Log,
+    snapshots: &mut Snapshots,
+    known: u64,
+) -> Result<Recovered, Error> {
+    discard_torn_end(log, known)?;
     let reach = reach(log)?;
+    refuse_loss(reach.map_or(0, |(_, last)| last), known, log.dir())?;
     let complete =
         |base| recover::check(base, reach).map_err(|what| Error::damaged(log.dir(), what));
     let (base, image) = snapshots.newest_valid(complete)?;
@@ -42,11 +47,23 @@ pub(crate) fn recover(log: &mut Log, snapshots: &mut Snapshots) -> Result<Recove
     Ok(found)
 }
 
-fn discard_torn_end(log: &mut Log) -> Result<(), Error> {
+fn refuse_loss(last: u64, known: u64, dir: &Path) -> Result<(), Error> {
+    if last >= known {
+        return Ok(());
+    }
+    Err(Error::damaged(
+        dir,
+        format!("the log ends at group {last}, but group {known} was durable"),
+    ))
+}
+
+fn discard_torn_end(log: &mut Log, known: u64) -> Result<(), Error> {
     let Some(unit) = log.last()? else {
         return Ok(());
     };
     if frame::join(&unit.chunks) == Err(Flaw::Incomplete) {
+        // Before anything is removed: a refusal deletes nothing.
+        refuse_loss(unit.first.saturating_sub(1), known, log.dir())?;
         tracing::info!(
             position = unit.first,
             "discarded a group that was never acknowledged"

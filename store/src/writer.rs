@@ -248,12 +248,18 @@ fn run(mut journal: impl Journal, shared: &Shared, policy: Policy) {
         write_until_closed(&mut journal, shared, &policy)
     }));
     let error = match worked {
-        Ok(Ok(())) => return,
+        Ok(Ok(())) => return close(&mut journal),
         Ok(Err(error)) => error,
         Err(_) => Error::Stopped("the writer panicked".into()),
     };
     tracing::error!(%error, "the journal failed; the process must end");
     refuse_all(shared, &error);
+}
+
+fn close(journal: &mut impl Journal) {
+    if let Err(error) = journal.close() {
+        tracing::warn!(%error, "the clean stop could not be noted");
+    }
 }
 
 fn write_until_closed(

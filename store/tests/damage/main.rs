@@ -4,6 +4,7 @@
 //! The tests reach into the log through sled itself, at `first:u64be chunk:u32be`.
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
+mod bytes;
 mod log;
 mod snapshots;
 
