@@ -32,6 +32,17 @@ pub(crate) enum Spelling {
 }
 
 impl Named {
+    /// The same id among the timers that carry `node`'s name, if only the id was given.
+    pub(crate) fn at(&self, node: &str) -> Option<String> {
+        let node = NodeId::new(node).ok()?;
+        match &self.name {
+            Spelling::Id(timer) if self.node.is_none() => {
+                Some(full(&self.pool, Some(&node), timer))
+            }
+            Spelling::Id(_) | Spelling::Full(_) => None,
+        }
+    }
+
     /// The full name.
     pub(crate) fn full(&self) -> String {
         match &self.name {

@@ -15,7 +15,7 @@ use crate::output::{self, Output};
 use crate::{names, words};
 use clap::{Args, Subcommand, ValueEnum};
 use dormouse_agent::engine::id::{NodeId, PoolId};
-use dormouse_client::{CancelOutcome, NewTime, TimerFilter, TimerState};
+use dormouse_client::{CancelOutcome, Client, NewTime, TimerFilter, TimerState};
 use serde::Serialize;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -110,12 +110,38 @@ pub(crate) async fn run(command: Command, peer: &Peer) -> Result<(), Failure> {
 }
 
 async fn get(named: &Named, peer: &Peer) -> Result<(), Failure> {
-    let found = peer.connect().await?.get(&named.full()).await;
-    let timer = found.map_err(with_name_hint)?;
+    let client = peer.connect().await?;
+    let name = resolve(named, &client).await?;
+    let timer = client.get(&name).await.map_err(with_name_hint)?;
     match peer.output {
         Output::Json => output::json(&shown::Details::of(&timer)),
         Output::Table => output::text(&shown::in_words(&timer)),
     }
+}
+
+/// The full name that is meant: a bare id is the pool's, or else one of the agent's own node.
+async fn resolve(named: &Named, client: &Client) -> Result<String, Failure> {
+    let name = named.full();
+    if named.at("n").is_none() {
+        return Ok(name);
+    }
+    match client.get(&name).await {
+        Err(dormouse_client::Error::NotFound { .. }) => {}
+        Ok(_) | Err(_) => return Ok(name),
+    }
+    let Some(own) = client
+        .own_node()
+        .await
+        .ok()
+        .and_then(|own| named.at(&own.node))
+    else {
+        return Ok(name);
+    };
+    Ok(if client.get(&own).await.is_ok() {
+        own
+    } else {
+        name
+    })
 }
 
 impl Rearm {
@@ -125,24 +151,28 @@ impl Rearm {
             (None, Some(time)) => time,
             (None, None) => return Err(Failure::usage("give --after or --at")),
         };
-        let moved = peer.connect().await?.rearm(&self.named.full(), time).await;
-        let timer = moved.map_err(with_name_hint)?;
+        let client = peer.connect().await?;
+        let name = resolve(&self.named, &client).await?;
+        let timer = client.rearm(&name, time).await.map_err(with_name_hint)?;
         peer.output.rows(&[TimerRow::of(&timer)])
     }
 }
 
-/// What became of a cancel.
+/// What became of a cancel, and what the timer was.
 #[derive(Serialize)]
 struct Cancelled {
-    name: String,
+    #[serde(flatten)]
+    timer: TimerRow,
     outcome: &'static str,
     /// Of the run that is not stopped; null unless the outcome is `running`.
     token: Option<u64>,
 }
 
 async fn cancel(named: &Named, peer: &Peer) -> Result<(), Failure> {
-    let name = named.full();
-    let outcome = peer.connect().await?.cancel(&name).await?;
+    let client = peer.connect().await?;
+    let name = resolve(named, &client).await?;
+    let known = client.get(&name).await.ok();
+    let outcome = client.cancel(&name).await?;
     if outcome == CancelOutcome::NotFound {
         let failure = Failure::not_found(format!("there is no timer {name}"));
         return Err(failure.hint(NAME_HINT));
@@ -153,7 +183,7 @@ async fn cancel(named: &Named, peer: &Peer) -> Result<(), Failure> {
     };
     let words = format!("{name}: {}", cancel_words(outcome));
     let cancelled = Cancelled {
-        name,
+        timer: TimerRow::cancelled(name, known.as_ref(), outcome),
         outcome: outcome.as_str(),
         token,
     };

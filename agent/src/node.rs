@@ -105,7 +105,7 @@ fn node(view: View, free: Capacity) -> v1::Node {
         rack: view.rack.to_string(),
         state: state(view.state).into(),
         eligible: view.eligible,
-        ineligible_reason: view.rejected.unwrap_or_default(),
+        ineligible_reason: view.why_ineligible.or(view.rejected).unwrap_or_default(),
         epoch: view.epoch.0,
         session: view.session.0,
         first: view.first.map(answer::timestamp),

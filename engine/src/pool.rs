@@ -27,6 +27,7 @@ mod watch;
 pub use crate::time::Deadlines;
 pub use input::{Config, Effect, Input, Link, Note};
 pub use session::margin;
+pub(crate) use view::reason as why_ineligible;
 pub use view::{NodeState, NodeView, View};
 
 use crate::decision::Decision;

@@ -2,6 +2,8 @@
 //!
 //! This is the shortest way to see the whole protocol work; what faults do to it is the simulator's matter.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use dormouse_engine::base::{self, Base};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::hierarchy::Cover;
@@ -509,4 +511,25 @@ fn a_pinned_timer_that_was_made_while_its_home_slept_wakes_it() {
     assert_eq!(cell.look(None, &name).awaits, Some(Awaits::Home));
     cell.pass(4_000);
     assert_eq!(cell.ran(), [("n1", "pin")]);
+}
+
+#[test]
+fn a_node_whose_clock_is_off_is_not_eligible_and_says_so() {
+    let mut cell = trio();
+    let ahead = 5_000;
+    let heartbeat = dormouse_engine::message::Heartbeat {
+        session: cell.pool.view().nodes[0].session,
+        sent: time(0).boot,
+        wall: WallTime(time(cell.now).wall.0 + ahead),
+    };
+    let message = dormouse_engine::message::NodeMessage::Heartbeat(heartbeat);
+    let said = pool::Input::Said {
+        link: Link(0),
+        message,
+    };
+    cell.mail.push_back((node("n1"), Mail::Up(said)));
+    cell.settle();
+    let seen = cell.pool.view().nodes[0].clone();
+    assert!(!seen.eligible);
+    assert!(seen.why_ineligible.expect("it says so").contains("5000 ms"));
 }

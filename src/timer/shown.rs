@@ -1,7 +1,7 @@
 //! How a timer is shown: the stable fields of JSON, a row of a table, or all of it in words.
 
 use crate::output::{Row, time};
-use dormouse_client::{Placement, RunRecord, ScheduleInfo, Target, TimerInfo};
+use dormouse_client::{CancelOutcome, Placement, RunRecord, ScheduleInfo, Target, TimerInfo};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -27,6 +27,34 @@ impl TimerRow {
             durability: timer.durability.as_str(),
             generation: timer.generation,
             next_times: timer.next_times.iter().copied().map(time).collect(),
+        }
+    }
+}
+
+impl TimerRow {
+    /// A timer after its cancel: as it was known before, if it was.
+    pub(super) fn cancelled(
+        name: String,
+        known: Option<&TimerInfo>,
+        outcome: CancelOutcome,
+    ) -> Self {
+        let state = match (outcome, known) {
+            (CancelOutcome::AlreadyFired, Some(timer)) => timer.state.as_str(),
+            (CancelOutcome::Pending, _) => "pending",
+            _ => "cancelled",
+        };
+        let before = known.map(Self::of);
+        Self {
+            name,
+            uid: before
+                .as_ref()
+                .map(|row| row.uid.clone())
+                .unwrap_or_default(),
+            state,
+            home: before.as_ref().and_then(|row| row.home.clone()),
+            durability: before.as_ref().map_or("unknown", |row| row.durability),
+            generation: before.as_ref().map_or(0, |row| row.generation),
+            next_times: Vec::new(),
         }
     }
 }

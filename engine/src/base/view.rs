@@ -17,8 +17,10 @@ pub struct View {
     pub rack: RackId,
     /// What it does.
     pub state: State,
-    /// Whether it is willing to be migrator and sentry.
+    /// Whether it may be migrator and sentry.
     pub eligible: bool,
+    /// Why not, if not.
+    pub why_ineligible: Option<String>,
     /// The epoch of its ownership.
     pub epoch: Epoch,
     /// Its session; zero if it has none.
@@ -67,6 +69,8 @@ impl Base {
     #[must_use]
     pub fn view(&self, now: Now) -> View {
         let willing = self.rest.says_unwilling() == Some(true);
+        let clock_offset_ms = self.clock.offset_ms(now);
+        let why_ineligible = crate::pool::why_ineligible(willing, clock_offset_ms);
         View {
             node: self.config.node.clone(),
             pool: self.config.pool.clone(),
@@ -80,7 +84,8 @@ impl Base {
                 Stance::Parked => State::Idle,
                 Stance::Leaving => State::Leaving,
             },
-            eligible: willing,
+            eligible: why_ineligible.is_none(),
+            why_ineligible,
             epoch: self.meta.epoch,
             session: self.link.session(),
             connected: self.link.is_open(),
@@ -91,7 +96,7 @@ impl Base {
             cover: self.rest.cover().cloned(),
             uncovered: self.rest.uncovered(),
             rejected: self.rest.rejected().map(Into::into),
-            clock_offset_ms: self.clock.offset_ms(now),
+            clock_offset_ms,
             places: self.runs.places().clone(),
         }
     }

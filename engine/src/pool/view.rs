@@ -83,6 +83,7 @@ impl Pool {
             nodes: self
                 .ledger
                 .nodes()
+                .filter(|(_, node)| node.stance != Stance::Left)
                 .map(|(name, node)| self.view_of(name, node))
                 .collect(),
             sentry: self.hierarchy.sentry().cloned(),
@@ -163,13 +164,18 @@ fn places(node: &Node, live: Option<&Live>) -> BTreeMap<HandlerName, Option<u32>
 }
 
 fn why_ineligible(live: &Live) -> Option<String> {
-    if !live.willing {
+    reason(live.willing, live.skew_ms)
+}
+
+/// Why a node must not be migrator and sentry: it does not want to, or its clock is off.
+pub(crate) fn reason(willing: bool, skew_ms: i64) -> Option<String> {
+    if !willing {
         return Some("it is draining".into());
     }
-    (live.skew_ms.unsigned_abs() > SKEW_MAX_MS).then(|| {
+    (skew_ms.unsigned_abs() > SKEW_MAX_MS).then(|| {
         format!(
             "its clock is off by {} ms; more than {SKEW_MAX_MS} ms is too much",
-            live.skew_ms
+            skew_ms
         )
     })
 }

@@ -89,10 +89,11 @@ impl<A: Ask> Timers<A> {
         match self.owner.ask(&name.pool.clone(), op).await {
             Answer::Timer(timer) => Ok(answer::timer(&timer)),
             Answer::Pending => {
-                let timer = self.look(name).await?;
+                // Its home sleeps; what is known of it may be no more than its name.
+                let known = self.look(name.clone()).await;
                 Ok(v1::Timer {
                     state: v1::TimerState::Pending.into(),
-                    ..timer
+                    ..known.unwrap_or_else(|_| named(&name))
                 })
             }
             Answer::Refused(why) => Err(answer::refusal(&why)),
@@ -108,6 +109,19 @@ impl<A: Ask> Timers<A> {
         let name = request::cancel(request, &self.here(), within)?;
         let pool = name.pool.clone();
         answer::cancelled(&self.owner.ask(&pool, Op::Cancel { name }).await)
+    }
+}
+
+/// A timer of which nothing is known but its name, which tells its home.
+fn named(name: &TimerName) -> v1::Timer {
+    v1::Timer {
+        name: name.to_string(),
+        home: name
+            .node
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        ..v1::Timer::default()
     }
 }
 

@@ -74,9 +74,9 @@ fn main() -> ExitCode {
         .map(|counts| format!("{counts:?}\n"))
         .unwrap_or_default();
     // Who asked may have gone.
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "{detail}{total} seeds, {failed} broke a rule, {events} events\n"
+        "{detail}{total} seeds, {failed} broke a rule, {events} events"
     );
     if failed == 0 {
         ExitCode::SUCCESS
