@@ -168,11 +168,6 @@ impl Storm {
         let acknowledged: Vec<String> =
             std::iter::from_fn(|| self.acknowledged.try_recv().ok()).collect();
         let timers = self.until_all_done(&acknowledged).await;
-        for timer in timers.values() {
-            let now = SystemTime::now();
-            let overdue = timer.next_times.iter().any(|next| *next + MARGIN < now);
-            assert!(!overdue, "overdue: {timer:#?}");
-        }
         let mut launches = 0;
         for name in &acknowledged {
             launches += self.check_story(&timers[name]);
@@ -185,24 +180,44 @@ impl Storm {
         self.check_ticks();
     }
 
-    /// Waits until every acknowledged timer is done. What was created last is due six seconds later, and what was begun
-    /// may have to be begun again after a lease.
+    /// Waits until every acknowledged timer is done and none is overdue. What was created last is due six seconds
+    /// later, and what was begun may have to be begun again after a lease.
     async fn until_all_done(&self, acknowledged: &[String]) -> BTreeMap<String, TimerInfo> {
         let client = self.stage.client(COORDINATOR).await;
         let over = Instant::now() + SOON + LEASE + MARGIN;
         loop {
             let timers = all(&client).await;
-            let open = |name: &&String| {
-                let timer = timers.get(*name);
+            let open = |name: &String| {
+                let timer = timers.get(name);
                 timer.is_none_or(|timer| timer.state != TimerState::Done)
             };
-            let open: Vec<_> = acknowledged.iter().filter(open).collect();
+            let open = acknowledged.iter().filter(|name| open(name));
+            let late = timers.values().filter(|timer| is_overdue(timer));
+            let open: BTreeSet<&String> = open.chain(late.map(|timer| &timer.name)).collect();
             if open.is_empty() {
                 return timers;
             }
-            let known: Vec<_> = open.iter().map(|name| timers.get(*name)).collect();
-            assert!(Instant::now() < over, "not done: {open:?}, {known:#?}");
+            if Instant::now() >= over {
+                self.explain(&open).await;
+                panic!("not done, or overdue: {open:?}");
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Tells how things stand, for who has to find out why a timer does not run.
+    async fn explain(&self, open: &BTreeSet<&String>) {
+        for line in self.stage.ask(COORDINATOR, &["topology"]).await {
+            eprintln!("topology: {line}");
+        }
+        for (node, _) in NODES {
+            eprintln!("{:?}", self.stage.ask(node, &["node", "get", node]).await);
+        }
+        for name in open {
+            for whom in [COORDINATOR, "n1", "n2", "n3", "n4"] {
+                let found = self.stage.ask(whom, &["timer", "get", name]).await;
+                eprintln!("at {whom}: {found:?}");
+            }
         }
     }
 
@@ -244,6 +259,11 @@ fn check_never_early(runs: &[Run]) {
         .iter()
         .find(|run| run.launched_time.is_some_and(|at| at < run.nominal_time));
     assert!(early.is_none(), "{early:?}");
+}
+
+fn is_overdue(timer: &TimerInfo) -> bool {
+    let late = SystemTime::now() - MARGIN;
+    timer.next_times.iter().any(|next| *next < late)
 }
 
 /// Every timer that the coordinator knows, by name.
