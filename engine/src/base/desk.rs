@@ -46,6 +46,8 @@ pub(super) struct Desk {
 pub(super) struct Proposal {
     pub(super) timer: Timer,
     pub(super) origins: Vec<Origin>,
+    /// The coordinator may have it: it is proposed until that is known.
+    pub(super) offered: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,13 @@ pub(super) struct Change {
 impl Desk {
     pub(super) fn proposed(&self) -> impl Iterator<Item = &Timer> {
         self.proposed.values().map(|proposal| &proposal.timer)
+    }
+
+    /// The coordinator is about to be told of this.
+    pub(super) fn note_offered(&mut self, uid: Uid) {
+        if let Some(proposal) = self.proposed.get_mut(&uid) {
+            proposal.offered = true;
+        }
     }
 
     /// Whether somebody waits for the coordinator to have a change.
@@ -234,10 +243,9 @@ impl Base {
             proposal.origins.retain(|waiting| waiting != origin);
         }
         // What nobody waits for and nobody was told of is not proposed any more.
-        let lane = &self.lane;
         self.desk
             .proposed
-            .retain(|uid, proposal| !proposal.origins.is_empty() || lane.tells_of(*uid));
+            .retain(|_, proposal| !proposal.origins.is_empty() || proposal.offered);
     }
 
     pub(super) fn answer(&mut self, origin: Origin, answer: Answer) {

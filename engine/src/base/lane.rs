@@ -42,18 +42,6 @@ impl Lane {
         self.sent.is_none()
     }
 
-    /// Whether the outstanding report tells of this timer.
-    pub(super) fn tells_of(&self, uid: Uid) -> bool {
-        let sent = self.sent.as_ref();
-        sent.is_some_and(|sent| {
-            sent.report
-                .items
-                .changed
-                .iter()
-                .any(|timer| timer.uid == uid)
-        })
-    }
-
     /// When the lane has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
         match &self.sent {
@@ -146,6 +134,7 @@ impl Base {
     fn note_offered(&mut self, act: &Act, timers: &[Timer]) {
         let hands_over = matches!(act, Act::Idle { .. } | Act::Goodbye { .. });
         for timer in timers {
+            self.desk.note_offered(timer.uid);
             let news = self.timers.get(&timer.uid).is_some_and(|it| !it.offered);
             match hands_over && !timer.spec.durability.is_replicated() {
                 _ if !news => {}

@@ -100,6 +100,7 @@ impl Base {
             Proposal {
                 timer,
                 origins: vec![origin],
+                offered: false,
             },
         );
         self.lane.ship_by(now.boot);

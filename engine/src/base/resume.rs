@@ -164,7 +164,9 @@ impl Base {
     /// Whether this is no news here. A pinned timer is run nowhere else, so what its home knows is the newest.
     fn has(&self, timer: &Timer) -> bool {
         self.timers.get(&timer.uid).is_some_and(|entry| {
-            let pinned = !timer.is_movable() && entry.timer.revision >= timer.revision;
+            let newer = entry.timer.generation >= timer.generation
+                && entry.timer.revision >= timer.revision;
+            let pinned = !timer.is_movable() && newer;
             pinned || entry.timer == *timer
         })
     }

@@ -406,14 +406,19 @@ impl Base {
     }
 
     /// The right to every run in flight is over.
-    pub(super) fn abandon_runs(&mut self) -> Vec<Token> {
+    pub(super) fn abandon_all(&mut self) -> Vec<Token> {
         let tokens = self.runs.tokens();
-        for token in &tokens {
+        self.abandon(&tokens);
+        tokens
+    }
+
+    /// The right to these runs is over.
+    pub(super) fn abandon(&mut self, tokens: &[Token]) {
+        for token in tokens {
             if let Some(flight) = self.runs.end(*token) {
                 self.adjust(flight.run.uid, |entry| entry.run = None);
+                self.effects.push(Effect::Abandon { token: *token });
             }
-            self.effects.push(Effect::Abandon { token: *token });
         }
-        tokens
     }
 }

@@ -11,7 +11,7 @@
 use super::desk::Origin;
 use super::{Base, Effect, Entry, Stance};
 use crate::hierarchy::Cover;
-use crate::id::Epoch;
+use crate::id::{Epoch, Token};
 use crate::message::{Act, Uncovered};
 use crate::op::{Activity, Answer};
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
@@ -44,6 +44,8 @@ pub(super) struct Rest {
     patience: Option<BootTime>,
     stopping: Option<BootTime>,
     waiting: Vec<(Origin, Activity)>,
+    /// Runs that were in flight when the node asked to sleep; a pinned one may have begun since.
+    interrupted: Vec<Token>,
     pub(super) pinned_since: Option<BootTime>,
 }
 
@@ -197,6 +199,9 @@ impl Base {
     }
 
     fn try_sleep(&mut self, now: Now) {
+        if self.runs.in_flight() == 0 {
+            self.rest.patience = None;
+        }
         let ready = self.link.has_lease(now)
             && self.lane.is_free()
             && self.desk.proposed().next().is_none()
@@ -206,6 +211,7 @@ impl Base {
             return;
         }
         let interrupted = self.runs.tokens();
+        self.rest.interrupted.clone_from(&interrupted);
         self.stance = Stance::Parking;
         self.rest.patience = None;
         self.change_meta(|meta| meta.handed_over = true);
@@ -231,7 +237,8 @@ impl Base {
         if self.stance == Stance::Parking {
             self.stance = Stance::Parked;
             // Only now their right has ended: a node that was not covered goes on with them.
-            self.abandon_runs();
+            let interrupted = std::mem::take(&mut self.rest.interrupted);
+            self.abandon(&interrupted);
             self.lane.items.resumed = None;
             self.link.note_epoch(epoch);
             self.change_meta(|meta| meta.epoch = epoch);
@@ -314,7 +321,7 @@ impl Base {
     }
 
     pub(super) fn say_goodbye(&mut self, now: Now) {
-        let interrupted = self.abandon_runs();
+        let interrupted = self.abandon_all();
         self.stance = Stance::Leaving;
         self.change_meta(|meta| meta.handed_over = true);
         self.report(now, Act::Goodbye { interrupted }, Some(is_tail));

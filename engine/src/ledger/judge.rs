@@ -208,6 +208,6 @@ fn believes(tail: &Tail, entry: &Entry, timer: &Timer) -> bool {
     let news = timer.revision > entry.timer.revision && timer.token >= entry.timer.token;
     let owned = tail.owns && entry.held.is_none();
     // Nobody but its home ever runs a pinned timer.
-    let pinned = !timer.is_movable();
+    let pinned = !timer.is_movable() && timer.generation >= entry.timer.generation;
     home && news && (owned || pinned || entry.changed <= tail.known)
 }

@@ -67,7 +67,8 @@ impl World {
     }
 
     pub(crate) fn client(&mut self, step: Step) {
-        if self.is_quiet() && !matches!(step, Step::Activity(_, Activity::Active)) {
+        let sleeps = matches!(step, Step::Activity(..) | Step::Sleep(_)) && self.is_sleepy();
+        if self.is_quiet() && !sleeps && !matches!(step, Step::Activity(_, Activity::Active)) {
             return;
         }
         match step {

@@ -21,6 +21,7 @@ mod network;
 mod node;
 mod plan;
 mod process;
+mod quiet;
 mod rules;
 mod run;
 mod stage;

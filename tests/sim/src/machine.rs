@@ -30,11 +30,18 @@ impl World {
         if let Some(at) = alarm.into_iter().chain(until).min() {
             self.at(at.max(self.now), Event::Resume(index, number));
         }
-        if let Some(wire) = self.nodes[index].wire
-            && self.chance.percent(40)
-        {
+        if self.chance.percent(40) {
             let after = ms(self.chance.between(2_000, 20_000));
-            self.break_wire(wire, after + ms(500), after);
+            self.later(after, Event::Unheard(index, number));
+        }
+    }
+
+    /// The coordinator's end gives up the connection of a machine that sleeps; the machine notices when it wakes.
+    pub(crate) fn unheard(&mut self, index: usize, number: u64) {
+        let node = &self.nodes[index];
+        let still = node.asleep.is_some() && node.sleeps == number;
+        if let Some(wire) = node.wire.filter(|_| still) {
+            self.break_wire(wire, 100, 0);
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) arriving: VecDeque<Wire>,
     /// Whether messages are lost on their way up, and down.
     pub(crate) blocked: (bool, bool),
+    /// It never starts again.
+    pub(crate) dead: bool,
     /// Since when the machine sleeps.
     pub(crate) asleep: Option<Moment>,
     pub(crate) sleeps: u64,
@@ -73,6 +75,7 @@ impl Node {
             spoken: None,
             arriving: VecDeque::new(),
             blocked: (false, false),
+            dead: false,
             asleep: None,
             sleeps: 0,
             deferred: Vec::new(),
@@ -108,7 +111,7 @@ impl World {
     pub(crate) fn start_node(&mut self, index: usize) {
         let now = self.now;
         let node = &mut self.nodes[index];
-        if node.process.is_up() || node.asleep.is_some() {
+        if node.process.is_up() || node.asleep.is_some() || node.dead {
             return;
         }
         let config = Config {
@@ -317,8 +320,11 @@ impl World {
     /// A node's process ends at once.
     pub(crate) fn crash_node(&mut self, index: usize, why: Break) {
         let node = &mut self.nodes[index];
+        if why == Break::Wipe {
+            node.process.disk.wipe();
+        }
         if !node.process.is_up() {
-            return;
+            return self.see(&Fact::Broke { node: index, why });
         }
         node.process.running = None;
         node.process.doom = None;
@@ -327,9 +333,6 @@ impl World {
         node.deferred.clear();
         let reboot = self.chance.percent(50);
         let node = &mut self.nodes[index];
-        if why == Break::Wipe {
-            node.process.disk.wipe();
-        }
         if reboot {
             node.process.clock.reboot(self.now);
         }

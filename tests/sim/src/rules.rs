@@ -21,7 +21,7 @@ mod tests;
 use crate::clock::Moment;
 use crate::fact::Fact;
 use crate::plan::Plan;
-use dormouse_engine::id::{TimerName, Uid};
+use dormouse_engine::id::{NodeId, TimerName, Uid};
 use dormouse_engine::time::WallTime;
 use dormouse_engine::timer::Timer;
 use known::Known;
@@ -43,6 +43,8 @@ pub struct Violation {
 pub(crate) struct Ending {
     /// What the coordinator's clock shows.
     pub(crate) clock: WallTime,
+    /// The node that never came back.
+    pub(crate) dead: Option<NodeId>,
     /// Timers as their owners have them.
     pub(crate) owned: BTreeMap<Uid, Timer>,
     /// Timers as the ledger has them.

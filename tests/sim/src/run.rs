@@ -143,6 +143,11 @@ impl World {
         };
         let mut ending = Ending {
             clock: wall_at(self.now),
+            dead: self
+                .nodes
+                .iter()
+                .find(|node| node.dead)
+                .map(|node| node.name.clone()),
             ledger: ledger
                 .into_iter()
                 .map(|entry| (entry.timer.uid, entry.timer))

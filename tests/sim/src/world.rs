@@ -41,6 +41,7 @@ pub(crate) enum Event {
     Begin(usize, u64, Token),
     End(usize, u64, Uid, Token, Box<Outcome>),
     Resume(usize, u64),
+    Unheard(usize, u64),
     Ask(Who, u64, u64, Box<Op>),
     Client(Step),
     Blow(Blow),
@@ -100,7 +101,9 @@ pub(crate) struct World {
     pub(crate) broken: Option<Violation>,
     /// How long every run takes, if a stage says so.
     pub(crate) run_length: Option<u64>,
-    quiet: bool,
+    pub(crate) quiet: bool,
+    /// In the quiet, machines sleep whenever they may.
+    pub(crate) sleepy: bool,
 }
 
 impl World {
@@ -121,6 +124,7 @@ impl World {
             broken: None,
             run_length: None,
             quiet: false,
+            sleepy: false,
             plan,
         };
         world.later(0, Event::Start(Who::Coordinator));
@@ -152,6 +156,11 @@ impl World {
     /// Whether all faults have ended.
     pub(crate) const fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Whether machines sleep whenever they may, although all is quiet.
+    pub(crate) const fn is_sleepy(&self) -> bool {
+        self.sleepy
     }
 
     pub(crate) fn at(&mut self, at: Moment, event: Event) {
@@ -222,6 +231,7 @@ impl World {
                 self.end((index, life), uid, token, *outcome)
             }
             Event::Resume(index, number) => self.resume_machine(index, number),
+            Event::Unheard(index, number) => self.unheard(index, number),
             Event::Ask(who, life, ask, op) => self.ask_arrives(who, life, ask, *op),
             Event::Client(step) => self.client(step),
             Event::Blow(blow) => self.strike(blow),
@@ -348,34 +358,5 @@ impl World {
         } else {
             self.chance.between(100, 1_200)
         }
-    }
-
-    /// All faults end: everybody is up, awake and connected.
-    fn calm_down(&mut self) {
-        self.quiet = true;
-        self.plan.weather.delay = (60, 900);
-        let weather = &mut self.plan.weather;
-        (weather.slow, weather.lose, weather.double, weather.shuffle) = (0, 0, 0, false);
-        self.see(&Fact::Quiet);
-        self.coordinator.doom = None;
-        self.later(0, Event::Start(Who::Coordinator));
-        for index in 0..self.nodes.len() {
-            self.heal_node(index);
-        }
-    }
-
-    fn heal_node(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
-        node.blocked = (false, false);
-        node.process.doom = None;
-        node.process.clock.offset %= 20_000;
-        node.places = crate::plan::HANDLERS
-            .iter()
-            .map(|name| (crate::node::handler(name), 3))
-            .collect();
-        let (places, sleeps) = (node.places.clone(), node.sleeps);
-        self.later(0, Event::Resume(index, sleeps));
-        self.later(1, Event::Start(Who::Node(index)));
-        self.tell_node(index, dormouse_engine::base::Input::Workers { places });
     }
 }

@@ -159,15 +159,26 @@ impl Known {
                 node,
                 stance: Some(stance),
             } => {
-                self.standings.0.insert(node.clone(), *stance);
+                let before = self.standings.0.insert(node.clone(), *stance);
                 if *stance == Stance::Active {
                     self.rejoined(at, node);
+                } else if before == Some(Stance::Active) && *stance != Stance::Parked {
+                    self.was_lost(at, node);
                 }
             }
             Fact::Standing { node, stance: None } => drop(self.standings.0.remove(node)),
             Fact::Broke { node, why } => self.broke(at, *node, *why),
             Fact::Quiet => self.quiet = Some(at),
             Fact::Decided { .. } | Fact::Kept { .. } | Fact::Woke => {}
+        }
+    }
+
+    /// The ledger has it that a node does not own its timers any more, without having handed them over.
+    fn was_lost(&mut self, at: Moment, name: &NodeId) {
+        let index = self.nodes.iter().position(|node| node == name);
+        if let Some(index) = index {
+            self.breaks.push((at, index));
+            self.isolated.insert(index, (at, None));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::plan::QUIET_MS;
 use crate::rules::known::Known;
 use dormouse_engine::id::Uid;
 use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{Phase, Timer};
+use dormouse_engine::timer::{Phase, Placement, Timer};
 
 /// So late may a run be at the end: a wake ladder with a retry.
 const LATE: Millis = Millis(6_000);
@@ -20,14 +20,17 @@ pub(super) struct Liveness;
 
 impl Rule for Liveness {
     fn end(&mut self, known: &Known, ending: &Ending) -> Result<(), Violation> {
-        for (uid, timer) in ending.owned.iter().chain(&ending.ledger) {
+        let dead = ending.dead.as_ref();
+        let reachable = |timer: &Timer| !matches!(&timer.spec.placement, Placement::Pinned(node) if dead == Some(node));
+        let all = ending.owned.iter().chain(&ending.ledger);
+        for (uid, timer) in all.filter(|(_, timer)| reachable(timer)) {
             settled(*uid, timer, ending.clock)?;
         }
         let owned = ending
             .owned
             .iter()
             .filter(|(_, timer)| timer.spec.schedule.is_recurring() && !timer.is_over());
-        for (uid, timer) in owned {
+        for (uid, timer) in owned.filter(|(_, timer)| reachable(timer)) {
             recurred(known, *uid, timer, ending.clock)?;
         }
         Ok(())

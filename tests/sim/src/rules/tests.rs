@@ -111,6 +111,7 @@ impl Tale {
     fn end(&mut self, owned: Option<Timer>) -> Result<(), &'static str> {
         let ending = Ending {
             clock: wall(100_000),
+            dead: None,
             owned: owned.into_iter().map(|timer| (UID, timer)).collect(),
             ledger: BTreeMap::new(),
         };
@@ -565,6 +566,7 @@ fn an_occurrence_that_was_not_launched_in_the_quiet_is_rejected() {
     );
     tale.good(10_000, &Fact::Quiet);
     let ending = Ending {
+        dead: None,
         clock: wall(10_000 + i64::try_from(crate::plan::QUIET_MS).expect("small")),
         owned: BTreeMap::from([(UID, timer)]),
         ledger: BTreeMap::new(),
