@@ -4,7 +4,7 @@
 //! damaged in one place and started twice, because the first start changes what the second one sees.
 //! `DORMOUSE_STORE_FLIPS=100000` flips every byte of a small log instead of a sample.
 
-use dormouse_store::{Config, Disk, Entry, Error, Group, Journal, Kind, Progress, State};
+use dormouse_store::{Config, Disk, Entry, Error, Group, Journal, Kind, Progress, State, Writer};
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -203,10 +203,11 @@ fn a_flipped_byte_is_noticed_in_a_log_that_was_restarted_snapshotted_and_truncat
     flip_all(&files, |position| position == before || position == end);
 }
 
-/// The last unit reaches the disk in part: what was written of it up to a byte, or only some sectors.
+/// The last unit reaches the disk in part: what was written of it up to a byte. The biggest has several
+/// fdatasyncs.
 #[test]
 fn a_torn_last_unit_never_stops_a_start() {
-    for last in [1, 3, 40] {
+    for last in [1, 3, 80] {
         let dir = tempfile::tempdir().unwrap();
         let mut disk = Disk::open(&config(dir.path())).unwrap();
         let before = *append_units(&mut disk, &UNITS).last().unwrap();
@@ -253,7 +254,25 @@ fn a_payload_that_looks_like_a_frame_stops_no_start() {
 }
 
 #[test]
-fn a_lost_or_foreign_reach_stops_the_start() {
+fn a_closed_writer_has_noted_its_last_position_and_a_dropped_one_too() {
+    for close in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, _) = Writer::start(Disk::open(&config(dir.path())).unwrap()).unwrap();
+        let tickets: Vec<_> = (1..=7).map(|n| writer.submit(group(n))).collect();
+        tickets
+            .into_iter()
+            .for_each(|ticket| drop(ticket.wait().unwrap()));
+        if close {
+            writer.close();
+        }
+        drop(writer);
+        let reach = fs::read_to_string(dir.path().join("REACH")).unwrap();
+        assert!(reach.contains("reaches = 7\n"), "{reach}");
+    }
+}
+
+#[test]
+fn a_lost_or_damaged_reach_stops_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let mut disk = Disk::open(&config(dir.path())).unwrap();
     append_units(&mut disk, &UNITS);
