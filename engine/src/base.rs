@@ -25,6 +25,7 @@ mod recover;
 mod resume;
 mod runs;
 mod sleep;
+mod starved;
 mod timers;
 mod tokens;
 mod view;

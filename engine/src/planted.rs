@@ -47,6 +47,36 @@ pub enum Fault {
     KeepDeadSentry,
     /// N7: a repeated report is dropped like a stale one.
     DropRepeatedReport,
+    /// An outcome settles whatever its token.
+    IgnoreToken,
+    /// N4: the claims of a node do not end with its session.
+    KeepDeadClaims,
+    /// A coordinator that starts again does not remember who runs what.
+    ForgetClaimsAtRestart,
+    /// N1: leases never run out.
+    LoseTheTakeover,
+    /// A node that comes back is not told what changed.
+    TellNoChanges,
+    /// What was cancelled elsewhere is not remembered for its home.
+    ForgetGone,
+    /// A timer is given back while a run of it is in flight elsewhere.
+    GiveWithoutWaiting,
+    /// After a start, timers of a node that fires for itself are served by others.
+    ServeTheUnheard,
+    /// The deciding clock of a node is a millisecond ahead.
+    FireEarly,
+    /// What the coordinator does not have does not go along when a node hands over.
+    DropTheTail,
+    /// A node fires shipped timers whether it owns them or not.
+    FireWithoutOwning,
+    /// A node does not notice that it was stopped.
+    OverlookTheGap,
+    /// A home fires a timer although it was told that a run of it is in flight elsewhere.
+    ForgetHeld,
+    /// A REPLICATED timer is acknowledged before the coordinator has it.
+    AnswerBeforeCommit,
+    /// A sentry does not set its alarm.
+    SleepThrough,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -1,14 +1,12 @@
 //! Runs: the node's own and those it pulled, from launch to outcome.
 
-use super::{Base, Effect, SHIP_OUTCOMES_AFTER, Stance, Starving};
+use super::{Base, Effect, SHIP_OUTCOMES_AFTER, Stance};
 use crate::id::{Token, Uid};
 use crate::message::Capacity;
-use crate::time::{BootTime, Millis, Now};
+use crate::time::Now;
 use crate::timer::{HandlerName, Outcome, Run};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long a due timer waits for a free worker of its own node before another node may run it.
-const STARVE_MAX: Millis = Millis(1_000);
 /// How many tokens of pulled runs are remembered, so that an order that is heard twice is done once.
 const REMEMBERED_MAX: usize = 16_384;
 
@@ -56,7 +54,7 @@ impl Runs {
         self.flight.keys().copied().collect()
     }
 
-    fn is_free(&self, handler: &HandlerName) -> bool {
+    pub(super) fn is_free(&self, handler: &HandlerName) -> bool {
         let used = self.used.get(handler).copied().unwrap_or(0);
         self.places
             .get(handler)
@@ -142,7 +140,7 @@ impl Base {
     }
 
     /// Launches a due timer, or lets it wait for a worker; either way it leaves its queue.
-    fn try_launch(&mut self, now: Now, uid: Uid) {
+    pub(super) fn try_launch(&mut self, now: Now, uid: Uid) {
         let clock = self.clock.read(now);
         self.fold_missed(uid, clock);
         let Some(entry) = self.timers.get(&uid) else {
@@ -195,90 +193,6 @@ impl Base {
             until,
             from: now.boot,
         });
-    }
-
-    /// Timers that wait for a worker: launched when one is free, handed to the group when it takes too long.
-    fn fire_starved(&mut self, now: Now) {
-        let waiting: Vec<Starving> = self.queues.starved.keys().cloned().collect();
-        for starving in waiting {
-            while self.runs.is_free(&starving.handler)
-                && let Some(uid) = self.first_starved(&starving)
-            {
-                self.adjust(uid, |entry| entry.starved = None);
-                if starving.movable || self.owns_now() {
-                    self.try_launch(now, uid);
-                }
-            }
-            while let Some(uid) = self.first_to_hand(now, &starving) {
-                self.hand(now, uid);
-            }
-        }
-    }
-
-    /// Whether a pinned timer has waited for a worker that is here now.
-    pub(super) fn may_end_starving(&self) -> bool {
-        let mut waiting = self.queues.starved.keys();
-        waiting.any(|starving| !starving.movable && self.runs.is_free(&starving.handler))
-    }
-
-    /// Whether nothing has to be heard before pinned timers fire.
-    fn owns_now(&self) -> bool {
-        !matches!(self.stance, Stance::Apart | Stance::Parked)
-    }
-
-    /// The longest due timer of these that the node may launch.
-    fn first_starved(&self, starving: &Starving) -> Option<Uid> {
-        let mut waiting = self
-            .queues
-            .starved
-            .get(starving)?
-            .iter()
-            .map(|(_, uid)| *uid);
-        waiting.find(|uid| {
-            self.timers
-                .get(uid)
-                .is_some_and(|entry| !starving.movable || self.may_launch_movable(entry))
-        })
-    }
-
-    fn may_launch_movable(&self, entry: &super::Entry) -> bool {
-        self.owns(entry) && !matches!(self.stance, Stance::Parking | Stance::Leaving)
-    }
-
-    fn first_to_hand(&self, now: Now, starving: &Starving) -> Option<Uid> {
-        let (_, uid) = *self.queues.starved.get(starving)?.first()?;
-        let entry = self.timers.get(&uid)?;
-        self.should_hand(now, entry).then_some(uid)
-    }
-
-    fn should_hand(&self, now: Now, entry: &super::Entry) -> bool {
-        let nobody = !self.runs.places.contains_key(&entry.timer.spec.handler);
-        let long = entry
-            .starved
-            .is_some_and(|since| since + STARVE_MAX <= now.boot);
-        let can = self.stance == Stance::Active && self.link.is_open() && entry.timer.is_movable();
-        can && !entry.held && (nobody || long)
-    }
-
-    fn hand(&mut self, now: Now, uid: Uid) {
-        self.change(uid, |entry| {
-            entry.held = true;
-            entry.starved = None;
-        });
-        self.lane.items.handed.push(uid);
-        self.lane.ship_by(now.boot);
-    }
-
-    pub(super) fn starved_until(&self) -> Option<BootTime> {
-        let movable = self
-            .queues
-            .starved
-            .iter()
-            .filter(|(starving, _)| starving.movable);
-        let firsts = movable.filter_map(|(_, queue)| queue.first());
-        let waiting = firsts.filter_map(|(_, uid)| self.timers.get(uid));
-        let since = waiting.filter_map(|entry| entry.starved).min()?;
-        (self.stance == Stance::Active && self.link.is_open()).then(|| since + STARVE_MAX)
     }
 
     /// Runs that were claimed for this node: taken, or declined at once.

@@ -2,6 +2,7 @@
 
 use super::{Entry, Held, Ledger};
 use crate::id::{Epoch, NodeId, Token, Uid};
+use crate::planted::{self, Fault};
 use crate::time::WallTime;
 use crate::timer::{Outcome, Run, Settled, Stale, Timer};
 
@@ -108,7 +109,8 @@ impl Ledger {
 
     /// Ends every claim of a node whose right to run is over.
     pub(crate) fn interrupt_claims(&mut self, node: &NodeId, died: bool, now: WallTime) {
-        for uid in self.claims_of(node) {
+        let dead = self.claims_of(node).into_iter();
+        for uid in dead.filter(|_| !planted::is(Fault::KeepDeadClaims)) {
             self.end_claim(uid, |entry| {
                 let token = entry.timer.token;
                 let outcome = Outcome::Interrupted { died };

@@ -13,6 +13,7 @@
 use super::{Home, Ledger, Node, Stance};
 use crate::id::{Epoch, NodeId, Session, Uid};
 use crate::message::{Hello, Resumed};
+use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
 use crate::timer::{Awaits, Placement};
@@ -128,12 +129,13 @@ impl Ledger {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if entry.timer.run().is_some() {
+        if entry.timer.run().is_some() && !planted::is(Fault::GiveWithoutWaiting) {
             resumed.held.push(uid);
             self.change(uid, |entry| entry.held = Some(super::Held::Claimed));
             return;
         }
         let news = entry.changed > known || entry.created > known;
+        let news = news && !planted::is(Fault::TellNoChanges);
         if news || entry.held.is_some() {
             resumed.changed.push(entry.timer.clone());
         }

@@ -2,6 +2,7 @@
 
 use super::{Entry, GONE_MAX, Gone, Held, Home, Ledger};
 use crate::id::{NodeId, TimerId, TimerName, Uid};
+use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
 use crate::timer::{Awaits, Phase, Timer};
@@ -130,7 +131,8 @@ impl Ledger {
         let Some(entry) = self.remove(uid) else {
             return;
         };
-        if let Some(home) = entry.timer.home.or(entry.former) {
+        let home = entry.timer.home.or(entry.former);
+        if let Some(home) = home.filter(|_| !planted::is(Fault::ForgetGone)) {
             self.gone.insert(uid, Gone { home, at });
             self.turn.dirty.insert(Key::Gone(uid));
             self.bound_gone();
