@@ -259,9 +259,9 @@ fn a_closed_writer_has_noted_its_last_position_and_a_dropped_one_too() {
         let dir = tempfile::tempdir().unwrap();
         let (writer, _) = Writer::start(Disk::open(&config(dir.path())).unwrap()).unwrap();
         let tickets: Vec<_> = (1..=7).map(|n| writer.submit(group(n))).collect();
-        tickets
-            .into_iter()
-            .for_each(|ticket| drop(ticket.wait().unwrap()));
+        for ticket in tickets {
+            ticket.wait().unwrap();
+        }
         if close {
             writer.close();
         }
