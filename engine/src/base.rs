@@ -36,6 +36,7 @@ pub use view::{State, View};
 use crate::decision::Decision;
 use crate::id::{Epoch, NodeId, TimerName, Token, Uid};
 use crate::message::{CoordinatorMessage, LedgerId};
+use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
 use crate::timer::{HandlerName, Timer};
@@ -205,7 +206,8 @@ impl Base {
     fn notice_gap(&mut self, now: Now) {
         let Some(last) = self.last_turn else { return };
         let owning = matches!(self.stance, Stance::Active | Stance::Parking);
-        if owning && now.boot.since(last) > self.link.lease() {
+        let stopped = now.boot.since(last) > self.link.lease();
+        if owning && stopped && !planted::is(Fault::OverlookTheGap) {
             self.stance = Stance::Apart;
             self.reconnect();
         }

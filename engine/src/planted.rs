@@ -63,7 +63,7 @@ pub enum Fault {
     GiveWithoutWaiting,
     /// After a start, timers of a node that fires for itself are served by others.
     ServeTheUnheard,
-    /// The deciding clock of a node is a millisecond ahead.
+    /// The deciding clock of a node is ten milliseconds ahead.
     FireEarly,
     /// What the coordinator does not have does not go along when a node hands over.
     DropTheTail,

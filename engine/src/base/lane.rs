@@ -4,6 +4,7 @@ use super::{Base, Effect, Entry, Stance};
 use crate::id::Uid;
 use crate::message::{Act, Items, NodeMessage, Reply, Report, ReportAnswer};
 use crate::op::Refusal;
+use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now};
 use crate::timer::Timer;
@@ -107,6 +108,9 @@ impl Base {
             Act::Active { .. } | Act::Idle { .. } | Act::Goodbye { .. } => usize::MAX,
         };
         items.changed = self.timers_to_ship(&items.handed, also, bytes);
+        if matches!(act, Act::Idle { .. }) && planted::is(Fault::DropTheTail) {
+            items.changed.clear();
+        }
         self.lane.items.handed = self.keep_for_later(&mut items);
         self.note_offered(&act, &items.changed);
         items.gone = self.gone.iter().copied().collect();

@@ -9,6 +9,7 @@ use super::{Base, Entry, Stance};
 use crate::id::{TimerName, Uid};
 use crate::ledger::{cancelled, new_time, not_found, refuse_schedule, repeated};
 use crate::op::{Answer, Cancelled, NewTime, Op, Refusal};
+use crate::planted::{self, Fault};
 use crate::time::Now;
 use crate::timer::{Durability, NewTimer, Placement, Timer};
 use std::collections::BTreeMap;
@@ -86,7 +87,8 @@ impl Base {
         }
         let away = self.stance == Stance::Parked || self.meta.handed_over;
         let pinned = !timer.is_movable();
-        if timer.spec.durability == Durability::Replicated || (away && !pinned) {
+        let heavy = timer.spec.durability == Durability::Replicated;
+        if heavy && !planted::is(Fault::AnswerBeforeCommit) || (away && !pinned) {
             self.propose(now, origin, timer);
         } else {
             self.keep(now, origin, timer);

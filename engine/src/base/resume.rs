@@ -4,6 +4,7 @@ use super::desk::Origin;
 use super::{Base, Entry, Stance};
 use crate::id::{Session, Uid};
 use crate::message::{Act, Order, Report, Resumed};
+use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now};
 use crate::timer::Timer;
@@ -74,7 +75,8 @@ impl Base {
         self.lane.items.handed.clear();
         self.lane.items.taken.clear();
         self.awaited.clear();
-        for uid in resumed.held {
+        let held = resumed.held.into_iter();
+        for uid in held.filter(|_| !planted::is(Fault::ForgetHeld)) {
             if !self.timers.contains_key(&uid) {
                 self.awaited.insert(uid);
             }

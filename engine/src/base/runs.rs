@@ -3,6 +3,7 @@
 use super::{Base, Effect, SHIP_OUTCOMES_AFTER, Stance};
 use crate::id::{Token, Uid};
 use crate::message::Capacity;
+use crate::planted::{self, Fault};
 use crate::time::Now;
 use crate::timer::{HandlerName, Outcome, Run};
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,7 +108,7 @@ impl Base {
     }
 
     fn fire_movable(&mut self, now: Now) {
-        if self.stance == Stance::Active {
+        if self.stance == Stance::Active || planted::is(Fault::FireWithoutOwning) {
             return self.fire_queue(now, |base| base.queues.movable.first().copied());
         }
         let clock = self.clock.read(now);

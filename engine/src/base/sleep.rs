@@ -14,6 +14,7 @@ use crate::hierarchy::Cover;
 use crate::id::{Epoch, Token};
 use crate::message::{Act, Uncovered};
 use crate::op::{Activity, Answer};
+use crate::planted::{self, Fault};
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
 use crate::timer::Placement;
 
@@ -367,6 +368,7 @@ impl Base {
     /// When a parked node has to wake, on the clock that decides.
     pub(super) fn alarm(&self) -> Option<WallTime> {
         let watching = self.stance == Stance::Parked && !self.rest.is_stopping();
+        let watching = watching && !planted::is(Fault::SleepThrough);
         self.rest.alarm.filter(|_| watching)
     }
 }

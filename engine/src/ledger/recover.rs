@@ -3,6 +3,7 @@
 use super::{Entry, Gone, Ledger, Meta, Node, Pending, Turn};
 use crate::id::PoolId;
 use crate::message::LedgerId;
+use crate::planted::{self, Fault};
 use crate::record::{Key, Unreadable, decode};
 use crate::time::{LogIndex, Millis};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +63,13 @@ impl Ledger {
         match Key::decode(key)? {
             Key::Meta => self.meta = decode::<Meta>(key, value)?,
             Key::Node(node) => drop(self.nodes.insert(node, decode::<Node>(key, value)?)),
-            Key::Timer(_) => self.insert(decode::<Entry>(key, value)?),
+            Key::Timer(_) => {
+                let mut entry = decode::<Entry>(key, value)?;
+                if planted::is(Fault::ForgetClaimsAtRestart) {
+                    entry.timer.unstart(entry.timer.token);
+                }
+                self.insert(entry);
+            }
             Key::Gone(uid) => drop(self.gone.insert(uid, decode::<Gone>(key, value)?)),
             Key::Pending(id) => drop(self.pending.insert(id, decode::<Pending>(key, value)?)),
         }

@@ -6,6 +6,7 @@ use crate::hierarchy::Report as Standing;
 use crate::id::{NodeId, RackId};
 use crate::ledger::Greeting;
 use crate::message::{CoordinatorMessage, Hello, Welcome};
+use crate::planted::{self, Fault};
 use crate::time::Now;
 
 impl Pool {
@@ -79,7 +80,8 @@ impl Pool {
         let joined = self.hierarchy.join(node.clone(), rack.clone(), now.wall);
         debug_assert!(joined.is_ok(), "a member of another rack has left before");
         // An active one fires for itself, also while it has not come back after a restart.
-        if news && !self.ledger.is_active(node) {
+        let fires = self.ledger.is_active(node) && !planted::is(Fault::ServeTheUnheard);
+        if news && !fires {
             let first = self.ledger.first(&Some(node.clone()));
             self.hierarchy.set_first(node, first, now.wall);
         }

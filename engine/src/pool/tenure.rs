@@ -3,6 +3,7 @@
 use super::{Note, Pool};
 use crate::id::NodeId;
 use crate::ledger::Stance;
+use crate::planted::{self, Fault};
 use crate::time::{Millis, Now, WallTime};
 
 /// How long a lost node keeps its timers and its slot.
@@ -42,7 +43,8 @@ impl Pool {
     /// A parked node has no lease: its timers are the group's already.
     pub(super) fn holds_lease(&self, node: &NodeId) -> bool {
         let stance = self.ledger.node(node).map(|n| n.stance);
-        matches!(stance, Some(Stance::Active | Stance::Greeted))
+        let counts = !planted::is(Fault::LoseTheTakeover);
+        counts && matches!(stance, Some(Stance::Active | Stance::Greeted))
     }
 
     fn forgotten(&self, now: Now) -> Vec<NodeId> {

@@ -4,7 +4,7 @@ use crate::clock::ms;
 use crate::fact::{Break, Fact};
 use crate::network::Wire;
 use crate::node::pool;
-use crate::process::{Turn, Who};
+use crate::process::Who;
 use crate::world::{Event, World};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::message::{CoordinatorMessage, Reply};
@@ -85,19 +85,15 @@ impl World {
         let Some(running) = &mut self.coordinator.running else {
             return;
         };
-        let durable = decision.records.is_empty();
-        running.turns.push_back(Turn {
-            durable,
-            records: decision.records,
-            effects: decision.effects,
-            wire: None,
-        });
-        if !durable {
+        let written = running.submit(decision, None, self.plan.speaks_first);
+        if written {
             running.disk_free = running.disk_free.max(now).plus(sync);
             let at = running.disk_free;
-            return self.at(at, Event::Durable(Who::Coordinator, life));
+            self.at(at, Event::Durable(Who::Coordinator, life));
         }
-        self.perform_coordinator(life);
+        if !written || self.plan.speaks_first {
+            self.perform_coordinator(life);
+        }
     }
 
     pub(crate) fn perform_coordinator(&mut self, life: u64) {

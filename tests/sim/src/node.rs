@@ -7,7 +7,7 @@ use crate::executor::Executor;
 use crate::fact::{Break, Fact};
 use crate::network::Wire;
 use crate::plan::NodePlan;
-use crate::process::{Process, Turn, Who};
+use crate::process::{Process, Who};
 use crate::world::{Event, World};
 use dormouse_engine::base::{Base, Config, Effect, Input};
 use dormouse_engine::decision::Decision;
@@ -245,19 +245,15 @@ impl World {
         let Some(running) = &mut node.process.running else {
             return;
         };
-        let durable = decision.records.is_empty();
-        running.turns.push_back(Turn {
-            durable,
-            records: decision.records,
-            effects: decision.effects,
-            wire,
-        });
-        if !durable {
+        let written = running.submit(decision, wire, self.plan.speaks_first);
+        if written {
             running.disk_free = running.disk_free.max(now).plus(sync);
             let at = running.disk_free;
-            return self.at(at, Event::Durable(Who::Node(index), life));
+            self.at(at, Event::Durable(Who::Node(index), life));
         }
-        self.perform_node(index, life);
+        if !written || self.plan.speaks_first {
+            self.perform_node(index, life);
+        }
     }
 
     /// Does what may be done, until the turn whose group is on its way.

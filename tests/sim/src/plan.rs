@@ -92,6 +92,8 @@ pub struct Plan {
     pub(crate) busy: Moment,
     /// Everything has to be settled by then.
     pub(crate) end: Moment,
+    /// A fault to test the tests: the shells do not wait for the disk before they speak.
+    pub speaks_first: bool,
 }
 
 pub(crate) const HANDLERS: [&str; 3] = ["mail", "bill", "scan"];
@@ -125,6 +127,7 @@ impl Plan {
             timers: chance.between(4, 28),
             busy: Moment(busy),
             end: Moment(busy + ms(QUIET_MS)),
+            speaks_first: false,
         }
     }
 
@@ -158,6 +161,7 @@ impl Plan {
             timers: 0,
             busy: Moment(u64::MAX),
             end: Moment(u64::MAX),
+            speaks_first: false,
         }
     }
 }

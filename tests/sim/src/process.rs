@@ -151,6 +151,34 @@ impl<M: Machine> Running<M> {
         (!inputs.is_empty()).then(|| self.machine.decide(now, inputs))
     }
 
+    /// Keeps a turn until it may be performed. Returns whether its group goes to the disk first.
+    ///
+    /// A shell that speaks first does what it must not: its effects do not wait.
+    pub(crate) fn submit(
+        &mut self,
+        decision: Decision<M::Effect>,
+        wire: Option<Wire>,
+        speaks_first: bool,
+    ) -> bool {
+        let written = !decision.records.is_empty();
+        let mut turn = Turn {
+            durable: !written,
+            records: decision.records,
+            effects: decision.effects,
+            wire,
+        };
+        if written && speaks_first {
+            self.turns.push_front(Turn {
+                durable: true,
+                records: Vec::new(),
+                effects: std::mem::take(&mut turn.effects),
+                wire,
+            });
+        }
+        self.turns.push_back(turn);
+        written
+    }
+
     /// The group of the oldest turn that has one has reached the disk. Returns its records.
     pub(crate) fn made_durable(&mut self) -> Vec<Record> {
         let turn = self.turns.iter_mut().find(|turn| !turn.durable);

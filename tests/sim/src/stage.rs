@@ -63,6 +63,14 @@ impl Stage {
         self.world.now = until;
     }
 
+    /// Lets time pass until the coordinator's clock shows this.
+    ///
+    /// # Panics
+    /// If a rule is broken meanwhile.
+    pub fn pass_until_clock(&mut self, until: WallTime) {
+        self.pass(until.since(self.clock()).0);
+    }
+
     /// The coordinator's clock.
     #[must_use]
     pub fn clock(&self) -> WallTime {
@@ -120,6 +128,19 @@ impl Stage {
     /// Tells a node to idle.
     pub fn idle(&mut self, node: usize) -> Option<Answer> {
         self.set(node, Activity::Idle)
+    }
+
+    /// Asks a node to idle at the coordinator, and waits for at most two seconds for the answer.
+    pub fn ask_idle(&mut self, node: usize) -> Option<Answer> {
+        let name = self.world.nodes[node].name.clone();
+        let activity = Activity::Idle;
+        self.ask(
+            Who::Coordinator,
+            Op::Activity {
+                node: name,
+                activity,
+            },
+        )
     }
 
     /// Tells a node to be active.

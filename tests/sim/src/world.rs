@@ -84,6 +84,32 @@ pub struct Counts {
     pub pendings: u64,
 }
 
+impl Counts {
+    /// Adds what happened in another history.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.events, other.events),
+            (&mut self.launches, other.launches),
+            (&mut self.pulled, other.pulled),
+            (&mut self.parks, other.parks),
+            (&mut self.resumes, other.resumes),
+            (&mut self.lost, other.lost),
+            (&mut self.leaves, other.leaves),
+            (&mut self.wakes, other.wakes),
+            (&mut self.silent_sentries, other.silent_sentries),
+            (&mut self.stale_outcomes, other.stale_outcomes),
+            (&mut self.coordinator_crashes, other.coordinator_crashes),
+            (&mut self.answers, other.answers),
+            (&mut self.refusals, other.refusals),
+            (&mut self.cancels, other.cancels),
+            (&mut self.pendings, other.pendings),
+        ];
+        for (mine, more) in pairs {
+            *mine += more;
+        }
+    }
+}
+
 /// One simulated world.
 pub(crate) struct World {
     pub(crate) plan: Plan,
