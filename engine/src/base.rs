@@ -87,6 +87,9 @@ struct Meta {
     handed_over: bool,
     /// Every token it ever gave to a run is below this.
     token_ceiling: u64,
+    /// The last change that waited for this node at the coordinator, and was applied.
+    #[serde(default)]
+    pending_done: u64,
 }
 
 /// A timer and what the base alone knows of it.

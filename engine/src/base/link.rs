@@ -141,6 +141,7 @@ impl Base {
         self.change_meta(|meta| {
             meta.ledger = ledger;
             meta.known = LogIndex(0);
+            meta.pending_done = 0;
         });
         if before == 0 {
             return;

@@ -4,6 +4,7 @@ use super::desk::Origin;
 use super::{Base, Entry, Stance};
 use crate::id::{Session, Uid};
 use crate::message::{Act, Order, Report, Resumed};
+use crate::op::{Answer, Op};
 use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now};
@@ -86,7 +87,7 @@ impl Base {
             });
         }
         for (id, op) in resumed.pending {
-            self.ask(now, Origin::Change(id), op);
+            self.apply_pending(now, id, op);
         }
         self.lane.items.resumed = Some(known);
         self.lane.ship_by(now.boot);
@@ -129,6 +130,15 @@ impl Base {
         for uid in uids {
             self.change(uid, |entry| entry.offered = false);
         }
+    }
+
+    /// A change that waited is applied once, also if the answer to it was lost with the process.
+    fn apply_pending(&mut self, now: Now, id: u64, op: Op) {
+        if id <= self.meta.pending_done {
+            return self.lane.items.answers.push((id, Answer::Pending));
+        }
+        self.change_meta(|meta| meta.pending_done = id);
+        self.ask(now, Origin::Change(id), op);
     }
 
     fn hold_nothing(&mut self) {

@@ -244,11 +244,13 @@ impl Base {
             return;
         };
         self.rest.note_work(now);
+        // Between owning and owning again it is noted here, and the coordinator judges it with the tail.
+        let apart = self.stance == Stance::Apart;
         let own = flight.own
-            && self
-                .timers
-                .get(&uid)
-                .is_some_and(|entry| entry.run == Some(token) && self.owns(entry));
+            && self.timers.get(&uid).is_some_and(|entry| {
+                let settles = self.owns(entry) || apart && !entry.held;
+                entry.run == Some(token) && settles
+            });
         if own {
             self.settle_own(now, uid, &flight, &outcome);
         } else {
