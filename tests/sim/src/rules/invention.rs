@@ -22,10 +22,10 @@ impl Rule for Invention {
         if subject.creates_refused == subject.creates_asked {
             return Err(broken(RULE, run.uid, "its creation was refused".into()));
         }
-        if run.generation > 1 + subject.rearms_asked {
+        if run.generation > 1 + subject.moves_max {
             let what = format!(
-                "generation {} runs, but it was rearmed {} times",
-                run.generation, subject.rearms_asked
+                "generation {} runs, but it was moved at most {} times",
+                run.generation, subject.moves_max
             );
             return Err(broken(RULE, run.uid, what));
         }

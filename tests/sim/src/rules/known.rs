@@ -33,7 +33,8 @@ pub(super) struct Subject {
     pub(super) acknowledged: Option<Timer>,
     /// The newest generation that was acknowledged.
     pub(super) generation: u64,
-    pub(super) rearms_asked: u64,
+    /// How often it may have been moved: a home that lost its disk may apply again what waited for it.
+    pub(super) moves_max: u64,
     pub(super) cancel_asked: bool,
     pub(super) cancel_acknowledged: bool,
     pub(super) creates_asked: u64,
@@ -210,7 +211,7 @@ impl Known {
                 new: (**new).clone(),
                 acknowledged: None,
                 generation: 0,
-                rearms_asked: 0,
+                moves_max: 0,
                 cancel_asked: false,
                 cancel_acknowledged: false,
                 creates_asked: 0,
@@ -220,7 +221,7 @@ impl Known {
         }
         if let Some(subject) = uid.and_then(|uid| self.subjects.get_mut(&uid)) {
             subject.creates_asked += u64::from(matches!(op, Op::Create(_)));
-            subject.rearms_asked += u64::from(matches!(op, Op::Rearm { .. }));
+            subject.moves_max += u64::from(matches!(op, Op::Rearm { .. }));
             subject.cancel_asked |= matches!(op, Op::Cancel { .. });
         }
         self.requests.insert(
@@ -286,6 +287,9 @@ impl Known {
                 .and_then(|timer| timer.home.as_ref());
             if home.is_some_and(|home| home != name) {
                 continue;
+            }
+            if why == Break::Wipe {
+                subject.moves_max *= 2;
             }
             let known = self.ledger.get(uid);
             let kept = known.is_some_and(|_| away);
