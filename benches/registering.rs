@@ -38,6 +38,9 @@ fn new_timer(number: u128) -> NewTimer {
         when: When::After(Millis(30_000)),
         placement: Placement::Movable,
         handler: HandlerName::new("remind").expect("a name"),
+        target: Default::default(),
+        policy: Default::default(),
+        paused: false,
         payload: Payload(vec![0; 64].into()),
         content_type: String::new(),
         durability: Durability::Ephemeral,
@@ -79,7 +82,7 @@ fn register_and_cancel(criterion: &mut Criterion) {
         bencher.iter(|| {
             number += 1;
             let create = Op::Create(Box::new(new_timer(number)));
-            let cancel = Op::Cancel { name: name(number) };
+            let cancel = Op::cancel(name(number));
             perform(base.handle(now(), vec![Input::Asked { ask: 1, op: create }]));
             perform(base.handle(now(), vec![Input::Asked { ask: 2, op: cancel }]));
         });

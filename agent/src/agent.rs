@@ -177,6 +177,9 @@ impl Agent {
             when,
             placement: Placement::Movable,
             handler,
+            target: Default::default(),
+            policy: Default::default(),
+            paused: false,
             payload: Payload::default(),
             content_type: String::new(),
             durability: Durability::Replicated,
@@ -206,7 +209,7 @@ impl Agent {
     /// # Errors
     /// As [`Agent::create`].
     pub async fn rearm(&self, name: TimerName, to: NewTime) -> Result<Option<Timer>, Refusal> {
-        timer(self.asking.decide(Op::Rearm { name, to }).await)
+        timer(self.asking.decide(Op::rearm(name, to)).await)
     }
 
     /// Ends a timer. None as in [`Agent::create`].
@@ -214,7 +217,7 @@ impl Agent {
     /// # Errors
     /// As [`Agent::create`].
     pub async fn cancel(&self, name: TimerName) -> Result<Option<Cancelled>, Refusal> {
-        match self.asking.decide(Op::Cancel { name }).await {
+        match self.asking.decide(Op::cancel(name)).await {
             Answer::Cancelled(cancelled) => Ok(Some(cancelled)),
             Answer::Pending => Ok(None),
             Answer::Refused(refusal) => Err(refusal),

@@ -73,6 +73,7 @@ pub(crate) fn rearm_request(
         mode,
         request_id,
         time: Some(time),
+        payload: None,
     }
 }
 
@@ -163,7 +164,8 @@ use same_states;
 
 same_states!(TimerState, timer_state_to_wire, timer_state:
     Scheduled Running Done Failed Dead Cancelled Unreachable Pending Paused Lost Skipped);
-same_states!(RunState, run_state_to_wire, run_state: Running Done Failed Dead Skipped Lost Cancelled);
+same_states!(RunState, run_state_to_wire, run_state:
+    Running Done Failed Dead Skipped Lost Cancelled Interrupted Waiting);
 
 // ---- answers
 

@@ -224,5 +224,9 @@ states! {
         Lost = "lost",
         /// Its timer was cancelled.
         Cancelled = "cancelled",
+        /// Its runner lost the right to it, or died; another attempt follows.
+        Interrupted = "interrupted",
+        /// Asked for, and not launched yet.
+        Waiting = "waiting",
     }
 }

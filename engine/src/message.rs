@@ -21,7 +21,7 @@ use crate::hierarchy::Cover;
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session, Token, Uid};
 use crate::op::{Answer, Op, Refusal};
 use crate::time::{BootTime, LogIndex, Millis, WallTime};
-use crate::timer::{HandlerName, Outcome, Run, Timer};
+use crate::timer::{HandlerName, Outcome, Run, RunRecord, Timer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -155,6 +155,8 @@ pub struct Items {
     pub eligible: Option<bool>,
     /// The changes of [`Reply::Resumed`] up to here are durable at the node.
     pub resumed: Option<LogIndex>,
+    /// What became of runs of this home's timers.
+    pub past: Vec<(Uid, RunRecord)>,
 }
 
 impl Items {
@@ -335,4 +337,9 @@ pub enum Order {
     Release,
     /// Wake now.
     Wake,
+    /// A run need not go on: its outcome does not count any more.
+    Withdraw {
+        /// Which run.
+        token: Token,
+    },
 }

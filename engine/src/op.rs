@@ -4,11 +4,15 @@
 //! types travel between node and coordinator.
 
 use crate::hierarchy::Cover;
-use crate::id::{NodeId, TimerName, Token};
+use crate::id::{NodeId, RunId, TimerName, Token};
 use crate::message::Uncovered;
 use crate::time::{Millis, WallTime};
-use crate::timer::{NewTimer, Timer};
+use crate::timer::{
+    Effort, HandlerName, Isolation, MisfireMode, NewTimer, Overlap, Payload, Retry, RunKey,
+    RunRecord, Target, Timer, When,
+};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a user asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,17 +31,37 @@ pub enum Op {
         /// At most so many.
         limit: u32,
     },
-    /// Move its next firing.
-    Rearm {
+    /// Change one that exists.
+    Change {
         /// Its name.
         name: TimerName,
-        /// Where to.
-        to: NewTime,
+        /// The request that asks for it, so that a repeated one is done once; zero if nobody may repeat it.
+        request: u128,
+        /// What is to change.
+        change: Change,
     },
-    /// End it.
-    Cancel {
+    /// Read what became of its runs, the newest first.
+    Runs {
         /// Its name.
         name: TimerName,
+        /// Only what is older than this.
+        before: Option<RunKey>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Read the dead runs of all timers, in the order of their names, the newest of each first.
+    Dead {
+        /// After this one.
+        after: Option<(TimerName, RunKey)>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Read what has changed.
+    News {
+        /// After this; if none, the first answer has everything.
+        after: Option<u64>,
+        /// At most so many.
+        limit: u32,
     },
     /// Go to sleep, wake up, or drain.
     Activity {
@@ -46,6 +70,123 @@ pub enum Op {
         /// What it should do.
         activity: Activity,
     },
+}
+
+impl Op {
+    /// Ends a timer; nobody may repeat the request.
+    #[must_use]
+    pub fn cancel(name: TimerName) -> Self {
+        Self::change(name, Change::Cancel)
+    }
+
+    /// Moves a timer; nobody may repeat the request.
+    #[must_use]
+    pub fn rearm(name: TimerName, to: NewTime) -> Self {
+        let change = Change::Rearm {
+            to,
+            mode: RearmMode::Replace,
+            payload: None,
+        };
+        Self::change(name, change)
+    }
+
+    /// Changes a timer; nobody may repeat the request.
+    #[must_use]
+    pub fn change(name: TimerName, change: Change) -> Self {
+        Self::Change {
+            name,
+            request: 0,
+            change,
+        }
+    }
+}
+
+/// What is to change of a timer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Move its next firing.
+    Rearm {
+        /// Where to.
+        to: NewTime,
+        /// What wins, the new time or the old.
+        mode: RearmMode,
+        /// What is delivered from now on; none leaves it.
+        payload: Option<Payload>,
+    },
+    /// Give it other values. Occurrences of before the edit are dropped.
+    Update {
+        /// The values.
+        settings: Vec<Setting>,
+        /// Only if the timer is of this generation and revision.
+        etag: Option<(u64, u64)>,
+    },
+    /// No occurrences until it is resumed.
+    Pause,
+    /// Go on with the first occurrence after now.
+    Resume,
+    /// Run it now, besides its schedule.
+    RunNow,
+    /// Run a dead occurrence again, as if it were new.
+    Requeue(RunId),
+    /// Forget a dead occurrence.
+    Purge(RunId),
+    /// End it.
+    Cancel,
+}
+
+/// What a rearm does to a timer that waits for its time already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum RearmMode {
+    /// The new time replaces the old one.
+    #[default]
+    Replace,
+    /// The old time stays; the new payload counts.
+    KeepTime,
+    /// Nothing changes.
+    Drop,
+}
+
+/// A new value for one field of a timer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setting {
+    /// When.
+    When(When),
+    /// Who runs it.
+    Target(HandlerName, Target),
+    /// What is delivered.
+    Payload(Payload),
+    /// The media type of the payload.
+    ContentType(String),
+    /// The user's own keys and values.
+    Labels(BTreeMap<String, String>),
+    /// See [`Policy::isolation`](crate::timer::Policy::isolation).
+    Isolation(Isolation),
+    /// See [`Policy::effort`](crate::timer::Policy::effort).
+    Effort(Effort),
+    /// See [`Bounds::start`](crate::timer::Bounds::start).
+    Start(Option<WallTime>),
+    /// See [`Bounds::end`](crate::timer::Bounds::end).
+    End(Option<WallTime>),
+    /// See [`Bounds::occurrences_max`](crate::timer::Bounds::occurrences_max).
+    OccurrencesMax(Option<u64>),
+    /// See [`Bounds::expire`](crate::timer::Bounds::expire).
+    Expire(Option<WallTime>),
+    /// See [`Policy::jitter`](crate::timer::Policy::jitter).
+    Jitter(Millis),
+    /// See [`Misfire::mode`](crate::timer::Misfire::mode).
+    MisfireMode(MisfireMode),
+    /// See [`Misfire::grace`](crate::timer::Misfire::grace).
+    MisfireGrace(Millis),
+    /// See [`Misfire::window`](crate::timer::Misfire::window).
+    MisfireWindow(Option<Millis>),
+    /// See [`Misfire::cap`](crate::timer::Misfire::cap).
+    MisfireCap(u32),
+    /// See [`Policy::overlap`](crate::timer::Policy::overlap).
+    Overlap(Overlap),
+    /// See [`Policy::retry`](crate::timer::Policy::retry).
+    Retry(Retry),
+    /// Whether it is paused.
+    Paused(bool),
 }
 
 /// A new time for a timer.
@@ -82,6 +223,24 @@ pub enum Answer {
     },
     /// What became of a cancellation.
     Cancelled(Cancelled),
+    /// The run that was asked for, as far as it has come.
+    Run(Box<RunRecord>),
+    /// What became of a timer's runs, the newest first.
+    Runs {
+        /// The runs.
+        runs: Vec<RunRecord>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// Dead runs in the order of their timers' names.
+    Dead {
+        /// The timer of each, and the run.
+        letters: Vec<(TimerName, RunRecord)>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// What has changed.
+    News(News),
     /// Stored for a node that sleeps; applied before it fires anything.
     Pending,
     /// What became of a change of activity.
@@ -93,6 +252,28 @@ pub enum Answer {
     },
     /// Not done, and nothing was changed.
     Refused(Refusal),
+}
+
+/// What has changed of the timers that somebody keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// Forget everything that was told before: what follows is everything.
+    pub reset: bool,
+    /// The changes, oldest first, each with the number to go on after.
+    pub events: Vec<(u64, Event)>,
+    /// Whether there are more already.
+    pub more: bool,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The timer is like this now.
+    Timer(Box<Timer>),
+    /// There is no timer of this name any more.
+    Removed(TimerName),
+    /// Something has become of a run of the timer of this name.
+    Run(TimerName, Box<RunRecord>),
 }
 
 /// What became of a cancellation.
@@ -135,6 +316,11 @@ pub enum Refusal {
     },
     /// The state does not allow it; the user has to change something first.
     Precondition {
+        /// What, and what to do.
+        why: String,
+    },
+    /// Somebody else has changed it since the asker read it.
+    Conflict {
         /// What, and what to do.
         why: String,
     },

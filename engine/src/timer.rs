@@ -13,13 +13,20 @@
 //! `life` has the steps; `spec` what can be asked for. Who may take a step is decided by the base and the
 //! ledger, not here.
 
+mod change;
 mod life;
+mod past;
+mod policy;
 mod spec;
+mod target;
 #[cfg(test)]
 mod tests;
 
 pub use life::{Settled, Stale};
+pub use past::{Fate, RunKey, RunRecord};
+pub use policy::{Bounds, Effort, Isolation, Misfire, MisfireMode, Overlap, Policy, Retry};
 pub use spec::{Durability, HandlerName, NewTimer, Payload, Placement, Spec, When};
+pub use target::{CommandTarget, HttpTarget, PLACE_PREFIX, Target};
 
 use crate::hash;
 use crate::id::{NodeId, RunId, TimerName, Token, Uid};
@@ -38,6 +45,8 @@ pub const BACKOFF_MAX: Millis = Millis(300_000);
 pub const ATTEMPT_TIMEOUT: Millis = Millis(60_000);
 /// An occurrence that is late by less than this is on time.
 pub const MISFIRE_GRACE: Millis = Millis(60_000);
+/// Of the missed occurrences that all run, at most so many do unless the user says otherwise.
+pub const MISFIRE_CAP: u32 = 100;
 /// The longest catch-up window of a recurring timer; shorter periods have shorter ones.
 pub const CATCHUP_MAX: Millis = Millis(3_600_000);
 /// How long an ended timer can still be looked up.
@@ -151,6 +160,8 @@ pub enum Ending {
     Dead,
     /// It was skipped.
     Skipped(Skip),
+    /// It began at most once, and what it came to is not known.
+    Lost,
 }
 
 /// Why an occurrence was skipped.
@@ -160,6 +171,14 @@ pub enum Skip {
     PastWindow,
     /// It fell due while the one before it was running.
     Overlap,
+    /// More were missed than may run.
+    Cap,
+    /// It fell due while the timer was paused.
+    Paused,
+    /// It had not begun when the timer expired.
+    Expired,
+    /// A later occurrence took its place while it ran, or an edit did.
+    Superseded,
 }
 
 /// How the latest occurrence ended.
@@ -221,8 +240,13 @@ pub struct Run {
     pub missed: u64,
     /// The fencing token.
     pub token: Token,
-    /// Who is to run it.
+    /// The place that is to run it.
     pub handler: HandlerName,
+    /// What it is delivered to.
+    #[serde(default)]
+    pub target: Target,
+    /// How long it may go without a sign of life.
+    pub attempt_timeout: Millis,
     /// What to deliver.
     pub payload: Payload,
     /// The media type of the payload; may be empty.
@@ -249,6 +273,12 @@ impl Timer {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Whether a run of it is in flight.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
     }
 
     /// Until when an ended timer is kept for look-ups.
@@ -293,6 +323,8 @@ impl Timer {
             missed: occurrence.missed,
             token,
             handler: self.spec.handler.clone(),
+            target: self.spec.target.clone(),
+            attempt_timeout: self.spec.policy.retry.attempt_timeout,
             payload: self.spec.payload.clone(),
             content_type: self.spec.content_type.clone(),
         }

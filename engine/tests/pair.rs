@@ -247,6 +247,9 @@ fn new(id: &str, wait: u64, durability: Durability) -> NewTimer {
         when: When::After(Millis(wait)),
         placement: Placement::Movable,
         handler: HandlerName::new("h").unwrap(),
+        target: Default::default(),
+        policy: Default::default(),
+        paused: false,
         payload: Payload::default(),
         content_type: String::new(),
         durability,
@@ -463,16 +466,8 @@ fn cancelling_is_final_wherever_it_is_asked() {
     let first = cell.create(Some("n1"), new("a", 1_000, Durability::Replicated));
     let second = cell.create(Some("n1"), new("b", 1_000, Durability::Local));
     let done = Answer::Cancelled(Cancelled::Cancelled);
-    assert_eq!(
-        cell.ask(
-            None,
-            Op::Cancel {
-                name: first.clone()
-            }
-        ),
-        done
-    );
-    assert_eq!(cell.ask(Some("n3"), Op::Cancel { name: second }), done);
+    assert_eq!(cell.ask(None, Op::cancel(first.clone())), done);
+    assert_eq!(cell.ask(Some("n3"), Op::cancel(second)), done);
     cell.pass(2_000);
     assert!(cell.runs.is_empty());
     assert!(matches!(

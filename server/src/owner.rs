@@ -46,7 +46,11 @@ impl Ask for Owner {
 
 fn missing(pool: &PoolId, op: &Op) -> String {
     match op {
-        Op::Look { name } | Op::Rearm { name, .. } | Op::Cancel { name } => name.to_string(),
-        Op::Create(_) | Op::List { .. } | Op::Activity { .. } => format!("pool {pool}"),
+        Op::Look { name } | Op::Change { name, .. } | Op::Runs { name, .. } => name.to_string(),
+        Op::Create(_)
+        | Op::List { .. }
+        | Op::Dead { .. }
+        | Op::News { .. }
+        | Op::Activity { .. } => format!("pool {pool}"),
     }
 }

@@ -103,6 +103,7 @@ async fn what_is_not_there_is_said_so() {
             .into_inner();
         assert_eq!(cancelled.outcome(), CancelOutcome::NotFound);
         let rearm = v1::RearmTimerRequest {
+            payload: None,
             name: name.into(),
             time: Some(v1::rearm_timer_request::Time::After(
                 prost_types::Duration {
@@ -141,6 +142,7 @@ async fn a_rearmed_timer_has_its_new_time() {
             nanos: 0,
         };
         let rearm = |at| v1::RearmTimerRequest {
+            payload: None,
             name: timer.name.clone(),
             time: Some(v1::rearm_timer_request::Time::At(at)),
             mode: 0,

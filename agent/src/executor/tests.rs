@@ -63,6 +63,8 @@ fn run(handler_name: &str, number: u64) -> Run {
         attempt: 1,
         missed: 0,
         token: Token(number),
+        target: dormouse_engine::timer::Target::Handler,
+        attempt_timeout: ATTEMPT_TIMEOUT,
         handler: handler(handler_name),
         payload: Payload::default(),
         content_type: String::new(),

@@ -153,6 +153,8 @@ fn run(number: u64) -> Run {
         token: Token(number),
         handler: HandlerName::new("h").unwrap(),
         payload: Payload(b"data"[..].into()),
+        target: dormouse_engine::timer::Target::Handler,
+        attempt_timeout: dormouse_engine::timer::ATTEMPT_TIMEOUT,
         content_type: "text/plain".into(),
     }
 }

@@ -198,8 +198,8 @@ impl Driver {
                     Ok(())
                 }
                 Some(Down::Fire(fire)) => fire.run.map_or(Ok(()), |run| self.fire(run, outbox)),
-                // A message of a newer agent.
-                None => Ok(()),
+                // The run goes on; what it comes to does not count. None is a message of a newer agent.
+                Some(Down::Withdraw(_)) | None => Ok(()),
             },
             Ok(None) => Err(End::Broken(None)),
             Err(status) => Err(End::Broken(Some(self.worker.client.error(&status)))),

@@ -75,6 +75,7 @@ fn merge(items: &mut Items, newer: Items) {
     items.capacity = newer.capacity.or_else(|| items.capacity.take());
     items.eligible = newer.eligible.or(items.eligible);
     items.resumed = newer.resumed.or(items.resumed);
+    items.past.extend(newer.past);
 }
 
 impl Base {

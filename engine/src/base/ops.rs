@@ -7,8 +7,8 @@
 use super::desk::{Origin, Proposal};
 use super::{Base, Entry, Stance};
 use crate::id::{TimerName, Uid};
-use crate::ledger::{cancelled, new_time, not_found, refuse_schedule, repeated};
-use crate::op::{Answer, Cancelled, NewTime, Op, Refusal};
+use crate::ledger::{cancelled, not_found, refuse_schedule, repeated};
+use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::planted::{self, Fault};
 use crate::time::Now;
 use crate::timer::{Durability, NewTimer, Placement, Timer};
@@ -23,8 +23,15 @@ impl Base {
             Op::Create(new) => self.create(now, origin, new),
             Op::Look { ref name } => self.look(origin, name, &op),
             Op::List { .. } => self.list(origin, op),
-            Op::Rearm { ref name, to } => self.rearm(now, origin, (name, to), &op),
-            Op::Cancel { ref name } => self.cancel(now, origin, name, &op),
+            Op::Change {
+                ref name,
+                request,
+                ref change,
+            } => self.change_by(now, origin, (name, request, change), &op),
+            Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => {
+                let why = "is not there yet".into();
+                self.answer(origin, Answer::Refused(Refusal::Precondition { why }));
+            }
             Op::Activity { ref node, activity } if *node == self.config.node => {
                 self.set_activity(now, origin, activity);
             }
@@ -34,7 +41,7 @@ impl Base {
 
     /// While it is open whether the node sleeps, nothing of it can be changed.
     fn must_defer(&self, op: &Op) -> bool {
-        let changes = matches!(op, Op::Create(_) | Op::Rearm { .. } | Op::Cancel { .. });
+        let changes = matches!(op, Op::Create(_) | Op::Change { .. });
         changes && matches!(self.stance, Stance::Parking)
     }
 
@@ -182,30 +189,42 @@ impl Base {
         }
     }
 
-    fn rearm(&mut self, now: Now, origin: Origin, (name, to): (&TimerName, NewTime), op: &Op) {
+    fn change_by(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        (name, request, change): (&TimerName, u128, &Change),
+        op: &Op,
+    ) {
         let Some(uid) = self.own_to_change(name) else {
             return self.change_elsewhere(now, origin, name, op);
         };
-        let clock = self.clock.read(now);
-        let time = match new_time(to, clock) {
-            Ok(time) => time,
+        if *change == Change::Cancel {
+            return self.cancel(now, origin, uid);
+        }
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        let mut timer = entry.timer.clone();
+        let answer = match timer.apply(request, change, self.clock.read(now)) {
+            Ok(answer) => answer,
             Err(refusal) => return self.answer(origin, Answer::Refused(refusal)),
         };
-        let timer = self.change(uid, |entry| {
-            entry.timer.rearm(time, clock);
-            entry.starved = None;
-            entry.run = None;
-            entry.timer.clone()
-        });
-        let Some(timer) = timer else { return };
-        let answer = Answer::Timer(Box::new(timer.clone()));
-        self.answer_change(now, origin, (uid, timer.revision), answer);
+        let revision = timer.revision;
+        if timer != entry.timer {
+            let edited = timer.generation != entry.timer.generation;
+            self.change(uid, |entry| {
+                entry.timer = timer;
+                entry.starved = None;
+                if edited {
+                    entry.run = None;
+                }
+            });
+        }
+        self.answer_change(now, origin, (uid, revision), answer);
     }
 
-    fn cancel(&mut self, now: Now, origin: Origin, name: &TimerName, op: &Op) {
-        let Some(uid) = self.own_to_change(name) else {
-            return self.change_elsewhere(now, origin, name, op);
-        };
+    fn cancel(&mut self, now: Now, origin: Origin, uid: Uid) {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };

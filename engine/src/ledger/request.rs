@@ -2,7 +2,7 @@
 
 use super::{Entry, Held, Ledger, Pending, Stance};
 use crate::id::{NodeId, TimerName, Uid};
-use crate::op::{Answer, Cancelled, NewTime, Op, Refusal};
+use crate::op::{Answer, Cancelled, Change, NewTime, Op, Refusal};
 use crate::record::Key;
 use crate::schedule::{BadSchedule, Schedule};
 use crate::time::{Millis, WallTime};
@@ -30,8 +30,14 @@ impl Ledger {
             Op::Create(new) => self.create(new, now),
             Op::Look { name } => self.look(name),
             Op::List { after, limit } => Routed::Done(self.list(after.as_ref(), *limit)),
-            Op::Rearm { name, to } => self.rearm(op, name, *to, now),
-            Op::Cancel { name } => self.cancel(op, name, now),
+            Op::Change {
+                name,
+                request,
+                change,
+            } => self.change_by(op, (name, *request, change), now),
+            Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => {
+                Routed::Done(precondition("is not there yet".into()))
+            }
             Op::Activity { node, .. } => self.route_activity(node),
         }
     }
@@ -109,42 +115,48 @@ impl Ledger {
         }
     }
 
-    fn rearm(&mut self, op: &Op, name: &TimerName, to: NewTime, now: WallTime) -> Routed {
+    fn change_by(&mut self, op: &Op, asked: (&TimerName, u128, &Change), now: WallTime) -> Routed {
+        let (name, request, change) = asked;
         let uid = match self.find_to_change(op, name, now) {
             Ok(uid) => uid,
             Err(routed) => return routed,
         };
-        let time = match new_time(to, now) {
-            Ok(time) => time,
-            Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
-        };
-        let at = self.stamp();
-        let timer = self.change(uid, |entry| {
-            entry.changed = at;
-            entry.backlogged = false;
-            entry.timer.rearm(time, now);
-            if entry.held == Some(super::Held::Claimed) {
-                entry.held = Some(super::Held::Giving);
-            }
-            entry.timer.clone()
-        });
-        Routed::Done(timer.map_or_else(|| not_found(name), |timer| Answer::Timer(Box::new(timer))))
-    }
-
-    fn cancel(&mut self, op: &Op, name: &TimerName, now: WallTime) -> Routed {
-        let uid = match self.find_to_change(op, name, now) {
-            Ok(uid) => uid,
-            Err(routed) => return routed,
-        };
+        if *change == Change::Cancel {
+            return Routed::Done(self.cancel(uid, name));
+        }
         let Some(entry) = self.entry(uid) else {
             return Routed::Done(not_found(name));
+        };
+        let mut timer = entry.timer.clone();
+        let answer = match timer.apply(request, change, now) {
+            Ok(answer) => answer,
+            Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
+        };
+        if timer != entry.timer {
+            let at = self.stamp();
+            self.change(uid, |entry| {
+                entry.changed = at;
+                entry.backlogged = false;
+                entry.timer = timer;
+                let running = entry.timer.is_running();
+                if entry.held == Some(Held::Claimed) && !running {
+                    entry.held = Some(Held::Giving);
+                }
+            });
+        }
+        Routed::Done(answer)
+    }
+
+    fn cancel(&mut self, uid: Uid, name: &TimerName) -> Answer {
+        let Some(entry) = self.entry(uid) else {
+            return not_found(name);
         };
         let outcome = cancelled(&entry.timer);
         if outcome != Cancelled::AlreadyFired {
             let at = self.stamp();
             self.bury(uid, at);
         }
-        Routed::Done(Answer::Cancelled(outcome))
+        Answer::Cancelled(outcome)
     }
 
     /// The timer to change, if it is the ledger's to change; otherwise where the change goes, or why not.
@@ -186,7 +198,11 @@ impl Ledger {
     /// Stores a change for a node that sleeps. A wait is counted from now, not from when the node wakes.
     fn keep_for(&mut self, node: NodeId, op: &Op, now: WallTime) -> Routed {
         let mut op = op.clone();
-        if let Op::Rearm { to, .. } = &mut op {
+        if let Op::Change {
+            change: Change::Rearm { to, .. },
+            ..
+        } = &mut op
+        {
             match new_time(*to, now) {
                 Ok(time) => *to = NewTime::At(time),
                 Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
@@ -230,8 +246,12 @@ impl Ledger {
             .values()
             .filter(|pending| pending.node == *node);
         let moved = moved.filter_map(|pending| match pending.op {
-            Op::Rearm {
-                to: NewTime::At(time),
+            Op::Change {
+                change:
+                    Change::Rearm {
+                        to: NewTime::At(time),
+                        ..
+                    },
                 ..
             } => Some(time),
             _ => None,
@@ -258,12 +278,29 @@ impl Ledger {
     }
 }
 
+/// Whether a later change leaves nothing of an earlier one.
 fn changes_same(earlier: &Op, later: &Op) -> bool {
-    match (earlier, later) {
-        (Op::Rearm { name: earlier, .. }, Op::Rearm { name: later, .. })
-        | (Op::Cancel { name: earlier }, Op::Cancel { name: later }) => earlier == later,
-        _ => false,
-    }
+    let (
+        Op::Change {
+            name: first,
+            change: earlier,
+            ..
+        },
+        Op::Change {
+            name: second,
+            change: later,
+            ..
+        },
+    ) = (earlier, later)
+    else {
+        return false;
+    };
+    let same = std::mem::discriminant(earlier) == std::mem::discriminant(later);
+    let absolute = matches!(
+        later,
+        Change::Rearm { payload: None, .. } | Change::Cancel | Change::Pause | Change::Resume
+    );
+    first == second && same && absolute
 }
 
 /// Neither the ledger nor the home can change a timer that is being given back.

@@ -56,6 +56,8 @@ impl Timer {
                 schedule,
                 placement: new.placement.clone(),
                 handler: new.handler.clone(),
+                target: new.target.clone(),
+                policy: new.policy.clone(),
                 payload: new.payload.clone(),
                 content_type: new.content_type.clone(),
                 durability: new.durability,
@@ -83,6 +85,8 @@ impl Timer {
         self.request == new.request
             && self.name.timer == new.id
             && spec.handler == new.handler
+            && spec.target == new.target
+            && spec.policy == new.policy
             && spec.payload == new.payload
             && spec.content_type == new.content_type
             && spec.placement == new.placement

@@ -3,6 +3,7 @@
 //! Values here are already known to be valid by themselves; whether a time is within the horizon is asked
 //! when the timer is accepted, since only then is there a `now`.
 
+use super::{Policy, Target};
 use crate::id::{NodeId, PoolId, TimerId, Uid};
 use crate::schedule::{BadSchedule, Cron, Schedule};
 use crate::time::{Millis, WallTime};
@@ -18,12 +19,18 @@ pub struct Spec {
     pub schedule: Schedule,
     /// Where.
     pub placement: Placement,
-    /// Who runs it.
+    /// The place that runs it: the name of a handler, or that of another target's place.
     pub handler: HandlerName,
+    /// What a run is delivered to.
+    #[serde(default)]
+    pub target: Target,
     /// What is delivered.
     pub payload: Payload,
     /// The media type of the payload; may be empty.
     pub content_type: String,
+    /// How it is treated when things do not go by the plan.
+    #[serde(default)]
+    pub policy: Policy,
     /// What it survives.
     pub durability: Durability,
     /// The user's own keys and values.
@@ -184,12 +191,18 @@ pub struct NewTimer {
     pub when: When,
     /// Where.
     pub placement: Placement,
-    /// Who runs it.
+    /// The place that runs it: the name of a handler, or that of another target's place.
     pub handler: HandlerName,
+    /// What a run is delivered to.
+    pub target: Target,
     /// What is delivered.
     pub payload: Payload,
     /// The media type of the payload; may be empty.
     pub content_type: String,
+    /// How it is treated when things do not go by the plan.
+    pub policy: Policy,
+    /// Whether it begins paused.
+    pub paused: bool,
     /// What it must survive.
     pub durability: Durability,
     /// The user's own keys and values.

@@ -155,6 +155,10 @@ fn state(timer: &Timer) -> v1::TimerState {
             ending: Ending::Skipped(_),
             ..
         } => v1::TimerState::Skipped,
+        Phase::Over {
+            ending: Ending::Lost,
+            ..
+        } => v1::TimerState::Lost,
     }
 }
 
@@ -181,6 +185,7 @@ fn last_run(last: &LastRun) -> v1::RunRecord {
         Ending::Failed => v1::RunState::Failed,
         Ending::Dead => v1::RunState::Dead,
         Ending::Skipped(_) => v1::RunState::Skipped,
+        Ending::Lost => v1::RunState::Lost,
     };
     v1::RunRecord {
         run: last.id.to_string(),
@@ -284,6 +289,10 @@ pub fn refusal(refusal: &Refusal) -> Status {
             details.add_precondition_failure_violation("STATE", "", why);
             Status::with_error_details(Code::FailedPrecondition, why, details)
         }
+        Refusal::Conflict { why } => {
+            let details = fault::details("CONFLICT");
+            Status::with_error_details(Code::Aborted, why, details)
+        }
         Refusal::Exhausted { why } => {
             let mut details = fault::details("QUOTA");
             details.add_quota_failure_violation("", why);
@@ -325,6 +334,10 @@ pub fn unexpected(answer: &Answer) -> Status {
         Answer::List { .. } => "a list",
         Answer::Cancelled(_) => "a cancellation",
         Answer::Pending => "a pending change",
+        Answer::Run(_) => "a run",
+        Answer::Runs { .. } => "runs",
+        Answer::Dead { .. } => "dead runs",
+        Answer::News(_) => "news",
         Answer::Activity { .. } => "an activity",
         Answer::Refused(_) => "a refusal",
     };

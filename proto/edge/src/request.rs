@@ -13,9 +13,11 @@ pub use page::{Listing, PAGE_MAX, listing, page_size};
 
 use crate::fault::{self, Faults};
 use dormouse_engine::id::{NodeId, PoolId, TimerId, TimerName, Uid};
-use dormouse_engine::op::{Activity, Op};
+use dormouse_engine::op::{Activity, Change, Op, RearmMode};
 use dormouse_engine::time::WallTime;
-use dormouse_engine::timer::{Durability, HandlerName, NewTimer, Payload, Placement};
+use dormouse_engine::timer::{
+    Durability, HandlerName, NewTimer, Payload, Placement, Policy, Target,
+};
 use dormouse_proto::v1;
 use std::collections::BTreeMap;
 use tonic::{Code, Status};
@@ -107,6 +109,9 @@ fn build(
         when: when?,
         placement: placement?,
         handler: handler?,
+        target: Target::Handler,
+        policy: Policy::default(),
+        paused: false,
         payload: payload?,
         content_type: content_type?,
         durability: durability?,
@@ -130,7 +135,15 @@ pub fn rearm(request: &v1::RearmTimerRequest, here: &Here) -> Result<Op, Status>
         }
         Err(_) => faults.invalid("mode", format!("{} is no mode", request.mode)),
     }
-    let op = name.zip(to).map(|(name, to)| Op::Rearm { name, to });
+    let op = name.zip(to).map(|(name, to)| Op::Change {
+        name,
+        request: asked.map_or(0, |id| id.as_u128()),
+        change: Change::Rearm {
+            to,
+            mode: RearmMode::Replace,
+            payload: None,
+        },
+    });
     let op = faults.finish(op)?;
     check_age("request_id", asked, here.now)?;
     Ok(op)

@@ -10,7 +10,7 @@ use crate::defaults;
 use crate::fault;
 use crate::request::{self, Here};
 use dormouse_engine::id::{NodeId, PoolId, TimerName};
-use dormouse_engine::op::{Answer, Op, Refusal};
+use dormouse_engine::op::{Answer, Change, Op, Refusal};
 use dormouse_engine::timer::{Durability, NewTimer, Placement};
 use dormouse_proto::v1;
 use futures_util::future::join_all;
@@ -108,7 +108,12 @@ impl<A: Ask> Timers<A> {
     ) -> Result<v1::CancelTimerResponse, Status> {
         let name = request::cancel(request, &self.here(), within)?;
         let pool = name.pool.clone();
-        answer::cancelled(&self.owner.ask(&pool, Op::Cancel { name }).await)
+        let op = Op::Change {
+            name,
+            request: 0,
+            change: Change::Cancel,
+        };
+        answer::cancelled(&self.owner.ask(&pool, op).await)
     }
 }
 
@@ -285,6 +290,27 @@ impl<A: Ask> TimerService for Timers<A> {
         _: Request<v1::PreviewScheduleRequest>,
     ) -> Result<Response<v1::PreviewScheduleResponse>, Status> {
         Err(not_yet("PreviewSchedule"))
+    }
+
+    async fn list_dead_runs(
+        &self,
+        _: Request<v1::ListDeadRunsRequest>,
+    ) -> Result<Response<v1::ListDeadRunsResponse>, Status> {
+        Err(not_yet("ListDeadRuns"))
+    }
+
+    async fn requeue_dead_run(
+        &self,
+        _: Request<v1::RequeueDeadRunRequest>,
+    ) -> Result<Response<v1::RequeueDeadRunResponse>, Status> {
+        Err(not_yet("RequeueDeadRun"))
+    }
+
+    async fn purge_dead_run(
+        &self,
+        _: Request<v1::PurgeDeadRunRequest>,
+    ) -> Result<Response<v1::PurgeDeadRunResponse>, Status> {
+        Err(not_yet("PurgeDeadRun"))
     }
 
     async fn list_runs(

@@ -537,6 +537,7 @@ fn a_rearm_needs_a_time_within_the_horizon() {
     let rearm = |time, mode: i32| {
         let name = "pools/default/timers/tea".into();
         let request = v1::RearmTimerRequest {
+            payload: None,
             name,
             time,
             mode,

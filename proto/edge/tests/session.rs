@@ -16,8 +16,8 @@ use dormouse_engine::op::{Activity, Answer, Cancelled, NewTime, Op, Refusal};
 use dormouse_engine::schedule::{Cron, Schedule};
 use dormouse_engine::time::{BootTime, LogIndex, Millis, WallTime};
 use dormouse_engine::timer::{
-    Awaits, Durability, Ending, HandlerName, LastRun, NewTimer, Occurrence, Outcome, Payload,
-    Phase, Placement, Run, Skip, Spec, Timer, When,
+    ATTEMPT_TIMEOUT, Awaits, Durability, Ending, HandlerName, LastRun, NewTimer, Occurrence,
+    Outcome, Payload, Phase, Placement, Policy, Run, Skip, Spec, Target, Timer, When,
 };
 use dormouse_proto::v1;
 use proptest::collection::{btree_map, vec};
@@ -139,8 +139,10 @@ fn spec() -> impl Strategy<Value = Spec> {
                 schedule,
                 placement,
                 handler,
+                target: Target::Handler,
                 payload,
                 content_type,
+                policy: Policy::default(),
                 durability,
                 labels,
             },
@@ -222,6 +224,9 @@ fn new_timer() -> impl Strategy<Value = NewTimer> {
             when,
             placement: spec.placement,
             handler: spec.handler,
+            target: spec.target,
+            policy: spec.policy,
+            paused: false,
             payload: spec.payload,
             content_type: spec.content_type,
             durability: spec.durability,
@@ -241,8 +246,8 @@ fn op() -> impl Strategy<Value = Op> {
         new_timer().prop_map(|new| Op::Create(Box::new(new))),
         name().prop_map(|name| Op::Look { name }),
         (option::of(name()), any::<u32>()).prop_map(|(after, limit)| Op::List { after, limit }),
-        (name(), to).prop_map(|(name, to)| Op::Rearm { name, to }),
-        name().prop_map(|name| Op::Cancel { name }),
+        (name(), to).prop_map(|(name, to)| Op::rearm(name, to)),
+        name().prop_map(|name| Op::cancel(name)),
         (node(), activity).prop_map(|(node, activity)| Op::Activity { node, activity }),
     ]
 }
@@ -327,6 +332,8 @@ fn run() -> impl Strategy<Value = Run> {
                 missed: when.3,
                 token,
                 handler,
+                target: Target::Handler,
+                attempt_timeout: ATTEMPT_TIMEOUT,
                 payload,
                 content_type,
             },
@@ -365,6 +372,7 @@ fn items() -> impl Strategy<Value = Items> {
         capacity: state.1,
         eligible: state.2,
         resumed: state.3,
+        past: Vec::new(),
     })
 }
 

@@ -34,7 +34,7 @@ impl Ask for Shelf {
                 timers.truncate(limit as usize);
                 Answer::List { timers, more }
             }
-            Op::Cancel { .. } => Answer::Refused(Refusal::Unavailable {
+            Op::Change { .. } => Answer::Refused(Refusal::Unavailable {
                 why: "its home does not answer".into(),
                 retry_after: Millis(1500),
             }),

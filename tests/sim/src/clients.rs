@@ -234,6 +234,9 @@ impl World {
             when: self.some_time(),
             placement,
             handler: handler(HANDLERS[self.chance.index(HANDLERS.len())]),
+            target: Default::default(),
+            policy: Default::default(),
+            paused: false,
             payload: Payload::default(),
             content_type: String::new(),
             durability,
@@ -303,17 +306,11 @@ impl World {
             _ => self.some_node(),
         };
         let op = match self.chance.below(10) {
-            0..=3 => Op::Cancel { name },
-            4..=5 => Op::Rearm {
-                name,
-                to: NewTime::After(Millis(self.chance.between(1, 15_000))),
-            },
+            0..=3 => Op::cancel(name),
+            4..=5 => Op::rearm(name, NewTime::After(Millis(self.chance.between(1, 15_000)))),
             6..=7 => {
                 let to = wall_at(self.now) + Millis(self.chance.between(1, 8_000));
-                Op::Rearm {
-                    name,
-                    to: NewTime::At(to),
-                }
+                Op::rearm(name, NewTime::At(to))
             }
             _ => Op::Look { name },
         };

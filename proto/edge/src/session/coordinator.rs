@@ -267,6 +267,7 @@ fn write_order(order: Order) -> WireOrder {
         }),
         Order::Release => WireOrder::Release(v1::ReleaseWatch {}),
         Order::Wake => WireOrder::Wake(v1::Wake {}),
+        Order::Withdraw { token } => WireOrder::Withdraw(v1::WithdrawRun { token: token.0 }),
     }
 }
 
@@ -290,6 +291,9 @@ fn read_order(order: v1::Order) -> Read<CoordinatorMessage> {
         },
         WireOrder::Release(v1::ReleaseWatch {}) => Order::Release,
         WireOrder::Wake(v1::Wake {}) => Order::Wake,
+        WireOrder::Withdraw(v1::WithdrawRun { token }) => Order::Withdraw {
+            token: Token(token),
+        },
     };
     Ok(CoordinatorMessage::Order { session, order })
 }

@@ -168,6 +168,7 @@ fn write_items(items: Items) -> v1::Items {
         capacity: items.capacity.map(write_capacity),
         eligible: items.eligible,
         resumed: items.resumed.map(|index| index.0),
+        past_records: parts::encode_all(&items.past),
     }
 }
 
@@ -188,6 +189,7 @@ fn read_items(items: v1::Items) -> Read<Items> {
         capacity: items.capacity.map(read_capacity).transpose()?,
         eligible: items.eligible,
         resumed: items.resumed.map(LogIndex),
+        past: parts::decode_all("past_records", &items.past_records)?,
     })
 }
 

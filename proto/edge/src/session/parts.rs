@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dormouse_engine::id::{BadId, RunId, TimerName, Token, Uid};
 use dormouse_engine::record;
 use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{HandlerName, Payload, Run};
+use dormouse_engine::timer::{HandlerName, Payload, Run, Target};
 use dormouse_proto::v1;
 use prost_types::{Duration, Timestamp};
 use serde::Serialize;
@@ -138,6 +138,11 @@ pub(super) fn run(run: Run) -> v1::ClaimedRun {
         handler: run.handler.to_string(),
         payload: Bytes::from_owner(run.payload.0),
         content_type: run.content_type,
+        target_record: match run.target {
+            Target::Handler => Bytes::new(),
+            other => encode(&other),
+        },
+        attempt_timeout: Some(answer::duration(run.attempt_timeout)),
     }
 }
 
@@ -156,6 +161,11 @@ pub(super) fn read_run(field: &str, run: v1::ClaimedRun) -> Read<Run> {
             handler: read_handler("handler", &run.handler)?,
             payload: Payload(run.payload.as_ref().into()),
             content_type: run.content_type,
+            target: match run.target_record.as_ref() {
+                [] => Target::Handler,
+                bytes => decode("target_record", bytes)?,
+            },
+            attempt_timeout: read_length("attempt_timeout", run.attempt_timeout.as_ref())?,
         })
     };
     read().map_err(|unread: Unread| unread.within(field))

@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::fact::Fact;
 use crate::process::Who;
 use dormouse_engine::id::{Token, Uid};
-use dormouse_engine::op::{Answer, Cancelled, Op};
+use dormouse_engine::op::{Answer, Cancelled, Change, Op};
 use std::collections::BTreeMap;
 
 /// From here on nothing older than `generation` starts.
@@ -90,10 +90,19 @@ impl Final {
         let Some(uid) = asked.uid else { return };
         let generation = match (&asked.op, answer) {
             (
-                Op::Cancel { .. },
+                Op::Change {
+                    change: Change::Cancel,
+                    ..
+                },
                 Answer::Cancelled(Cancelled::Cancelled | Cancelled::Running(_)),
             ) => u64::MAX,
-            (Op::Rearm { .. }, Answer::Timer(timer)) => timer.generation,
+            (
+                Op::Change {
+                    change: Change::Rearm { .. },
+                    ..
+                },
+                Answer::Timer(timer),
+            ) => timer.generation,
             _ => return,
         };
         let home = known

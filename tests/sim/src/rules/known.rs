@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::process::Who;
 use dormouse_engine::id::{NodeId, TimerName, Token, Uid};
 use dormouse_engine::ledger::Stance;
-use dormouse_engine::op::{Answer, Cancelled, Op, Refusal};
+use dormouse_engine::op::{Answer, Cancelled, Change, Op, Refusal};
 use dormouse_engine::time::LogIndex;
 use dormouse_engine::time::WallTime;
 use dormouse_engine::timer::{Durability, NewTimer, Outcome, Timer};
@@ -201,10 +201,10 @@ impl Known {
     fn asked(&mut self, request: u64, at: Who, op: &Op) {
         let uid = match op {
             Op::Create(new) => Some(new.uid),
-            Op::Look { name } | Op::Rearm { name, .. } | Op::Cancel { name } => {
+            Op::Look { name } | Op::Change { name, .. } | Op::Runs { name, .. } => {
                 self.names.get(name).copied()
             }
-            Op::List { .. } | Op::Activity { .. } => None,
+            Op::List { .. } | Op::Dead { .. } | Op::News { .. } | Op::Activity { .. } => None,
         };
         if let Op::Create(new) = op {
             self.subjects.entry(new.uid).or_insert_with(|| Subject {
@@ -221,8 +221,20 @@ impl Known {
         }
         if let Some(subject) = uid.and_then(|uid| self.subjects.get_mut(&uid)) {
             subject.creates_asked += u64::from(matches!(op, Op::Create(_)));
-            subject.moves_max += u64::from(matches!(op, Op::Rearm { .. }));
-            subject.cancel_asked |= matches!(op, Op::Cancel { .. });
+            subject.moves_max += u64::from(matches!(
+                op,
+                Op::Change {
+                    change: Change::Rearm { .. },
+                    ..
+                }
+            ));
+            subject.cancel_asked |= matches!(
+                op,
+                Op::Change {
+                    change: Change::Cancel,
+                    ..
+                }
+            );
         }
         self.requests.insert(
             request,
@@ -252,15 +264,33 @@ impl Known {
                     .get_or_insert_with(|| (**timer).clone());
                 subject.generation = subject.generation.max(timer.generation);
             }
-            (Op::Rearm { .. }, Answer::Timer(timer)) => {
+            (
+                Op::Change {
+                    change: Change::Rearm { .. },
+                    ..
+                },
+                Answer::Timer(timer),
+            ) => {
                 subject.generation = subject.generation.max(timer.generation);
                 subject.excused |= !self.standings.is_replicating(subject);
             }
-            (Op::Cancel { .. }, Answer::Cancelled(outcome)) => {
+            (
+                Op::Change {
+                    change: Change::Cancel,
+                    ..
+                },
+                Answer::Cancelled(outcome),
+            ) => {
                 subject.cancel_acknowledged |= *outcome != Cancelled::AlreadyFired;
                 subject.excused |= !self.standings.is_replicating(subject);
             }
-            (Op::Cancel { .. }, Answer::Pending) => subject.cancel_acknowledged = true,
+            (
+                Op::Change {
+                    change: Change::Cancel,
+                    ..
+                },
+                Answer::Pending,
+            ) => subject.cancel_acknowledged = true,
             (Op::Create(_), Answer::Refused(refusal)) => {
                 let final_word = !matches!(refusal, Refusal::Unavailable { .. });
                 subject.creates_refused += u64::from(final_word);

@@ -36,6 +36,9 @@ fn new(durability: Durability) -> NewTimer {
         when: When::At(wall(1_000)),
         placement: Placement::Movable,
         handler: handler("mail"),
+        target: Default::default(),
+        policy: Default::default(),
+        paused: false,
         payload: Payload::default(),
         content_type: String::new(),
         durability,
@@ -134,6 +137,8 @@ fn launched(node: usize, token: u64) -> Fact {
             token: Token(token),
             handler: handler("mail"),
             payload: Payload::default(),
+            target: dormouse_engine::timer::Target::Handler,
+            attempt_timeout: dormouse_engine::timer::ATTEMPT_TIMEOUT,
             content_type: String::new(),
         },
         own: node == HOME,
@@ -291,10 +296,7 @@ fn accepted_runs_that_overlap_are_rejected() {
     if let Fact::Launched { run, .. } = &mut next {
         (run.nominal, run.due, run.generation) = (wall(1_050), wall(1_050), 2);
     }
-    let op = Op::Rearm {
-        name: timer(Durability::Replicated).name,
-        to: NewTime::At(wall(1_050)),
-    };
+    let op = Op::rearm(timer(Durability::Replicated).name, NewTime::At(wall(1_050)));
     tale.good(
         1_010,
         &Fact::Asked {
@@ -347,9 +349,7 @@ fn a_second_launch_after_the_first_runner_died_is_accepted_and_a_third_is_not() 
 #[test]
 fn a_run_after_an_acknowledged_cancellation_is_rejected() {
     let mut tale = Tale::of(Durability::Replicated);
-    let op = Op::Cancel {
-        name: timer(Durability::Replicated).name,
-    };
+    let op = Op::cancel(timer(Durability::Replicated).name);
     tale.good(
         500,
         &Fact::Asked {
@@ -377,9 +377,7 @@ fn a_run_after_an_acknowledged_cancellation_is_rejected() {
 #[test]
 fn a_home_that_fires_what_it_has_cancelled_itself_is_rejected() {
     let mut tale = Tale::of(Durability::Local);
-    let op = Op::Cancel {
-        name: timer(Durability::Local).name,
-    };
+    let op = Op::cancel(timer(Durability::Local).name);
     tale.good(
         500,
         &Fact::Asked {
@@ -411,10 +409,7 @@ fn a_home_that_fires_what_it_has_cancelled_itself_is_rejected() {
 fn a_run_of_an_older_generation_after_a_rearm_is_rejected() {
     let mut tale = Tale::of(Durability::Replicated);
     let to = NewTime::At(wall(9_000));
-    let op = Op::Rearm {
-        name: timer(Durability::Replicated).name,
-        to,
-    };
+    let op = Op::rearm(timer(Durability::Replicated).name, to);
     tale.good(
         500,
         &Fact::Asked {
@@ -494,9 +489,7 @@ fn what_a_class_does_not_save_may_be_lost() {
 #[test]
 fn a_cancelled_timer_that_lives_at_the_end_is_rejected() {
     let mut tale = Tale::of(Durability::Replicated);
-    let op = Op::Cancel {
-        name: timer(Durability::Replicated).name,
-    };
+    let op = Op::cancel(timer(Durability::Replicated).name);
     tale.good(
         500,
         &Fact::Asked {
