@@ -104,9 +104,9 @@ struct Entry {
     /// A run of it is in flight elsewhere, or the node has handed it over for one run.
     #[serde(default)]
     held: bool,
-    /// The run in flight here.
+    /// The run in flight here whose start is not written down: its nominal time and its token.
     #[serde(skip)]
-    run: Option<Token>,
+    run: Option<(WallTime, Token)>,
     /// It is due and waits for a free worker here, since then.
     #[serde(skip)]
     starved: Option<BootTime>,
@@ -129,6 +129,8 @@ struct Queues {
 struct Starving {
     handler: HandlerName,
     movable: bool,
+    /// It may begin only with a claim of the coordinator.
+    claimed: bool,
 }
 
 /// Whether the node owns its movable timers.

@@ -18,7 +18,6 @@ mod recover;
 mod request;
 mod timers;
 
-pub(crate) use claims::Ready;
 pub use judge::Tail;
 pub use ownership::Greeting;
 pub use request::Routed;
@@ -72,6 +71,7 @@ struct Turn {
     dirty: BTreeSet<Key>,
     fresh: BTreeSet<Uid>,
     touched: BTreeSet<Home>,
+    withdrawn: Vec<(NodeId, Token)>,
 }
 
 /// The ledger's facts about itself.

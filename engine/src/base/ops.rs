@@ -11,7 +11,7 @@ use crate::ledger::{cancelled, not_found, refuse_schedule, repeated};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::planted::{self, Fault};
 use crate::time::Now;
-use crate::timer::{Durability, NewTimer, Placement, Timer};
+use crate::timer::{Asked, Durability, NewTimer, Placement, Timer};
 use std::collections::BTreeMap;
 
 impl Base {
@@ -206,7 +206,12 @@ impl Base {
             return;
         };
         let mut timer = entry.timer.clone();
-        let answer = match timer.apply(request, change, self.clock.read(now)) {
+        let asked = Asked {
+            request,
+            flying: entry.flying(),
+            now: self.clock.read(now),
+        };
+        let answer = match timer.apply(asked, change) {
             Ok(answer) => answer,
             Err(refusal) => return self.answer(origin, Answer::Refused(refusal)),
         };
@@ -229,7 +234,7 @@ impl Base {
             return;
         };
         let outcome = match entry.run {
-            Some(token) => Cancelled::Running(token),
+            Some((_, token)) => Cancelled::Running(token),
             None => cancelled(&entry.timer),
         };
         let told = entry.is_told();
@@ -278,7 +283,7 @@ impl Base {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if entry.is_committed() {
+        if entry.is_committed() && entry.shipped < revision {
             self.answer_when_known(now, origin, (uid, revision), answer);
         } else {
             self.ship_lazily(now, entry.timer.spec.durability);

@@ -31,8 +31,23 @@ impl Base {
         }
         base.dirty.clear();
         base.tokens = Tokens::recover(base.meta.token_ceiling);
+        base.end_written_runs(now);
         let decision = base.handle(now, Vec::new());
         Ok((base, decision))
+    }
+
+    /// What this node was running when it died has died with it.
+    fn end_written_runs(&mut self, now: Now) {
+        let clock = self.clock.read(now);
+        let node = self.config.node.clone();
+        let running = self
+            .timers
+            .values()
+            .filter(|entry| entry.timer.is_running());
+        let uids: Vec<_> = running.map(|entry| entry.timer.uid).collect();
+        for uid in uids {
+            self.change(uid, |entry| entry.timer.interrupt_all(&node, true, clock));
+        }
     }
 
     fn empty(config: Config) -> Self {

@@ -210,7 +210,7 @@ impl Base {
             Order::Arm { at } => self.arm(now, at),
             Order::Release => self.rest.release(),
             Order::Wake => self.rouse(now),
-            Order::Withdraw { token } => self.abandon(&[token]),
+            Order::Withdraw { token } => self.abandon(now, &[token]),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Base, Entry, Stance, Starving};
 use crate::id::Uid;
 use crate::record::{Key, Record};
 use crate::time::{Now, WallTime};
-use crate::timer::{Durability, Timer};
+use crate::timer::{Durability, Effort, Timer};
 use serde::Serialize;
 
 impl Entry {
@@ -40,6 +40,7 @@ impl Entry {
         Starving {
             handler: self.timer.spec.handler.clone(),
             movable: self.timer.is_movable(),
+            claimed: self.must_be_claimed(),
         }
     }
 
@@ -48,9 +49,21 @@ impl Entry {
         self.shipped > 0 || self.offered
     }
 
-    /// Whether it waits for its time here, rather than being run or being somebody else's.
-    pub(super) fn waits(&self) -> bool {
-        self.run.is_none() && !self.held
+    /// Whether it may begin only once, and the coordinator, which knows it, has to write that down first.
+    pub(super) fn must_be_claimed(&self) -> bool {
+        let once = self.timer.spec.policy.effort == Effort::AtMostOnce;
+        once && self.timer.is_movable() && self.is_told()
+    }
+
+    /// The occurrence in flight here whose start is not written down.
+    pub(super) fn flying(&self) -> Option<WallTime> {
+        self.run.map(|(nominal, _)| nominal)
+    }
+
+    /// When something of it is due here; none if nothing is, or it is somebody else's to run.
+    fn due(&self) -> Option<WallTime> {
+        let due = self.timer.due_while(self.flying());
+        due.filter(|_| !self.held)
     }
 }
 
@@ -116,7 +129,7 @@ impl Base {
         if let Some(until) = entry.timer.kept_until().filter(|_| !entry.is_unshipped()) {
             self.queues.ended.insert((until, uid));
         }
-        let Some(due) = entry.timer.due().filter(|_| entry.waits()) else {
+        let Some(due) = entry.due() else {
             return;
         };
         let queue = match (entry.starved.is_some(), entry.timer.is_movable()) {
@@ -135,7 +148,7 @@ impl Base {
         if let Some(until) = entry.timer.kept_until() {
             self.queues.ended.remove(&(until, uid));
         }
-        if let Some(due) = entry.timer.due() {
+        if let Some(due) = entry.due() {
             let starving = entry.starving();
             if let Some(queue) = self.queues.starved.get_mut(&starving) {
                 queue.remove(&(due, uid));

@@ -66,7 +66,8 @@ impl Ledger {
             Key::Timer(_) => {
                 let mut entry = decode::<Entry>(key, value)?;
                 if planted::is(Fault::ForgetClaimsAtRestart) {
-                    entry.timer.unstart(entry.timer.token);
+                    let token = entry.timer.token;
+                    entry.timer.unbegin(token);
                 }
                 self.insert(entry);
             }

@@ -6,7 +6,7 @@ use crate::op::{Answer, Cancelled, Change, NewTime, Op, Refusal};
 use crate::record::Key;
 use crate::schedule::{BadSchedule, Schedule};
 use crate::time::{Millis, WallTime};
-use crate::timer::{Awaits, Durability, NewTimer, Phase, Placement, Timer};
+use crate::timer::{Asked, Awaits, Durability, NewTimer, Phase, Placement, Timer};
 
 /// The most timers that one list answer carries.
 pub(crate) const LIST_MAX: u32 = 1_000;
@@ -128,7 +128,12 @@ impl Ledger {
             return Routed::Done(not_found(name));
         };
         let mut timer = entry.timer.clone();
-        let answer = match timer.apply(request, change, now) {
+        let asked = Asked {
+            request,
+            flying: None,
+            now,
+        };
+        let answer = match timer.apply(asked, change) {
             Ok(answer) => answer,
             Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
         };
@@ -324,10 +329,11 @@ pub(crate) fn repeated(timer: &Timer, new: &NewTimer) -> Answer {
 
 /// What cancelling a timer comes to.
 pub(crate) fn cancelled(timer: &Timer) -> Cancelled {
-    match &timer.phase {
-        Phase::Waiting { .. } => Cancelled::Cancelled,
-        Phase::Running { .. } => Cancelled::Running(timer.token),
-        Phase::Over { .. } => Cancelled::AlreadyFired,
+    let running = timer.lines().filter_map(Phase::running).max();
+    match running {
+        Some((token, _)) => Cancelled::Running(token),
+        None if timer.is_over() => Cancelled::AlreadyFired,
+        None => Cancelled::Cancelled,
     }
 }
 

@@ -27,8 +27,9 @@ impl Entry {
             .filter(|_| self.timer.is_movable() && !self.backlogged)?;
         match self.held {
             None => Some((self.timer.home.clone(), due)),
-            Some(Held::Handed) => Some((None, due)),
-            Some(Held::Claimed | Held::Giving) => None,
+            // Of a claimed one only what may run beside that run is due.
+            Some(Held::Handed | Held::Claimed) => Some((None, due)),
+            Some(Held::Giving) => None,
         }
     }
 
@@ -39,11 +40,12 @@ impl Entry {
         self.timer.due().filter(|_| waits).map(|due| (home, due))
     }
 
-    fn claimed_by(&self) -> Option<&NodeId> {
-        match &self.timer.phase {
-            Phase::Running { by, .. } => Some(by),
-            Phase::Waiting { .. } | Phase::Over { .. } => None,
-        }
+    /// The nodes that run something of it.
+    fn run_by(&self) -> impl Iterator<Item = &NodeId> {
+        self.timer
+            .lines()
+            .filter_map(Phase::running)
+            .map(|(_, by)| by)
     }
 }
 
@@ -207,7 +209,7 @@ impl Ledger {
             self.turn.touched.insert(home.clone());
             self.queues.entry(home).or_default().insert((due, uid));
         }
-        if let Some(node) = entry.claimed_by() {
+        for node in entry.run_by() {
             self.claims.entry(node.clone()).or_default().insert(uid);
         }
         if let Some(node) = Self::given_to(entry) {
@@ -237,10 +239,10 @@ impl Ledger {
             }
             self.turn.touched.insert(home);
         }
-        if let Some(node) = entry.claimed_by()
-            && let Some(uids) = self.claims.get_mut(node)
-        {
-            uids.remove(&uid);
+        for node in entry.run_by() {
+            if let Some(uids) = self.claims.get_mut(node) {
+                uids.remove(&uid);
+            }
         }
         if let Some(node) = Self::given_to(entry)
             && let Some(uids) = self.giving.get_mut(node)

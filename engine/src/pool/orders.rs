@@ -4,7 +4,7 @@ use super::{Link, Pool};
 use crate::id::{NodeId, Session, Token, Uid};
 use crate::message::{CoordinatorMessage, Order};
 use crate::time::{BootTime, Millis, Now};
-use crate::timer::{Run, Timer};
+use crate::timer::Run;
 
 /// An order that is not answered for this long is said again.
 pub(super) const REPEAT_AFTER: Millis = Millis(1_000);
@@ -115,7 +115,7 @@ impl Pool {
 
     /// A node that is back on a new link hears everything that it has not answered.
     pub(super) fn repeat_all_orders(&mut self, node: &NodeId, now: Now) {
-        let runs: Vec<Run> = self.ledger.claimed(node).filter_map(Timer::run).collect();
+        let runs: Vec<Run> = self.ledger.claimed(node).collect();
         for run in runs {
             let order = Order::Due {
                 runs: vec![run.clone()],
