@@ -92,8 +92,8 @@ impl Base {
             return;
         }
         let speaks = matches!(self.stance, Stance::Active | Stance::Parked);
-        let urgent = !self.lane.items.is_empty() && self.lane.items.resumed.is_none();
-        let wanted = urgent || self.lane.ship_at.is_some_and(|at| at <= now.boot);
+        let wanted =
+            !self.lane.items.is_empty() || self.lane.ship_at.is_some_and(|at| at <= now.boot);
         if speaks && wanted {
             self.report(now, Act::Stay, None);
         }
