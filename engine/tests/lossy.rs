@@ -7,7 +7,7 @@
 use dormouse_engine::base::{self, Base};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
-use dormouse_engine::message::{CoordinatorMessage, NodeMessage, Report};
+use dormouse_engine::message::{CoordinatorMessage, NodeMessage, Reply, Report};
 use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
@@ -289,6 +289,10 @@ fn is_report(message: &NodeMessage, which: impl Fn(&Report) -> bool) -> bool {
     matches!(message, NodeMessage::Report(report) if which(report))
 }
 
+fn is_answer(message: &CoordinatorMessage, which: impl Fn(&Reply) -> bool) -> bool {
+    matches!(message, CoordinatorMessage::Answer(answer) if which(&answer.reply))
+}
+
 #[test]
 fn what_a_broken_link_has_lost_is_told_on_the_next_one() {
     let mut cell = Cell::new(&["n1", "n2"]);
@@ -305,4 +309,26 @@ fn what_a_broken_link_has_lost_is_told_on_the_next_one() {
         cell.pool.ledger().named(&light).is_none(),
         "its home has it, and has said so"
     );
+}
+
+#[test]
+fn a_light_timer_that_leaves_the_ledger_while_it_is_handed_over_outlives_a_crash() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    let light = cell.create(Some("n1"), new("l", 2_000, Durability::Local));
+    cell.set("n1", Activity::Idle);
+    cell.workers("n1", 0);
+    cell.settle();
+    // The ledger has let it go; before its home knows that, it is due and has no worker.
+    cell.lost.down = |_, message| is_answer(message, |reply| *reply == Reply::Noted);
+    cell.set("n1", Activity::Active);
+    assert!(cell.pool.ledger().named(&light).is_none());
+    cell.pass(2_500);
+    cell.set("n1", Activity::Idle);
+    cell.lost = NOTHING;
+    cell.lost.up = |_, message| is_report(message, |report| !report.items.handed.is_empty());
+    cell.pass(1_000);
+    cell.lost = NOTHING;
+    cell.start("n1");
+    cell.pass(1_000);
+    assert_eq!(cell.ran(), [("n1", "l")]);
 }

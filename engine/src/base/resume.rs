@@ -103,12 +103,13 @@ impl Base {
         self.own_what_left_the_ledger(&uids);
     }
 
-    /// The same for timers that were given back.
+    /// The same for timers that were given back. One that is handed over stays there, once that was told.
     pub(super) fn own_what_left_the_ledger(&mut self, uids: &[Uid]) {
+        let untold: BTreeSet<Uid> = self.lane.items.handed.iter().copied().collect();
         for uid in uids {
             let left = self.timers.get(uid).is_some_and(|entry| {
                 let light = !entry.timer.spec.durability.is_replicated();
-                light && entry.shipped > 0 && !entry.held
+                light && entry.shipped > 0 && (!entry.held || untold.contains(uid))
             });
             if left {
                 self.change(*uid, |entry| {
