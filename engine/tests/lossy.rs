@@ -332,3 +332,27 @@ fn a_light_timer_that_leaves_the_ledger_while_it_is_handed_over_outlives_a_crash
     cell.pass(1_000);
     assert_eq!(cell.ran(), [("n1", "l")]);
 }
+
+#[test]
+fn what_has_come_back_is_not_handed_over_again_on_the_next_link() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    cell.workers("n1", 0);
+    let every = NewTimer {
+        when: When::Every {
+            interval: Millis(2_000),
+            phase: None,
+        },
+        ..new("e", 0, Durability::Replicated)
+    };
+    let name = cell.create(Some("n1"), every);
+    // The answer to the report that hands it over is lost, and the timer is back before that is said again.
+    cell.lost.down = |name, message| name == "n1" && is_answer(message, |_| true);
+    cell.pass(2_500);
+    cell.workers("n1", 10);
+    cell.lost = NOTHING;
+    cell.connect("n1");
+    cell.pass(1_000);
+    assert_eq!(cell.pool.ledger().named(&name).unwrap().held, None);
+    cell.pass(1_000);
+    assert_eq!(cell.ran(), [("n1", "e"), ("n2", "e")]);
+}

@@ -216,6 +216,7 @@ impl Base {
 
     /// Timers that come back; one that is here already was given twice.
     fn take_given(&mut self, now: Now, timers: Vec<Timer>) {
+        let mut back = BTreeSet::new();
         for timer in timers {
             let uid = timer.uid;
             let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
@@ -226,12 +227,14 @@ impl Base {
                 .is_some_and(|entry| timer.token > entry.timer.token);
             if self.awaited.remove(&uid) || newer {
                 self.adopt(timer);
+                back.insert(uid);
             } else if held {
                 // An old copy: the timer was handed over again since, and is not taken.
                 continue;
             }
             self.lane.items.taken.push(uid);
         }
+        self.lane.forget_handed(&back);
         self.lane.ship_by(now.boot);
     }
 
