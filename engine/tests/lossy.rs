@@ -356,3 +356,26 @@ fn what_has_come_back_is_not_handed_over_again_on_the_next_link() {
     cell.pass(1_000);
     assert_eq!(cell.ran(), [("n1", "e"), ("n2", "e")]);
 }
+
+#[test]
+fn a_pinned_run_that_begins_while_its_node_falls_asleep_keeps_it_awake() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    cell.runs_last = true;
+    let pinned = NewTimer {
+        placement: Placement::Pinned(node("n1")),
+        ..new("p", 1_000, Durability::Local)
+    };
+    cell.create(Some("n1"), pinned);
+    cell.pass(900);
+    cell.lost.down = |_, message| is_answer(message, |_| true);
+    cell.set("n1", Activity::Idle);
+    cell.pass(100);
+    assert_eq!(cell.ran(), [("n1", "p")]);
+    cell.lost = NOTHING;
+    cell.pass(1_500);
+    assert_eq!(cell.state("n1"), base::State::Active);
+    let run = cell.nodes["n1"].runs[0].clone();
+    cell.finish("n1", &run);
+    cell.pass(1_000);
+    assert_eq!(cell.state("n1"), base::State::Idle);
+}
