@@ -379,3 +379,26 @@ fn a_pinned_run_that_begins_while_its_node_falls_asleep_keeps_it_awake() {
     cell.pass(1_000);
     assert_eq!(cell.state("n1"), base::State::Idle);
 }
+
+#[test]
+fn a_pinned_timer_that_both_sides_have_made_is_gone_at_both_when_it_is_cancelled() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    let pinned = NewTimer {
+        placement: Placement::Pinned(node("n1")),
+        ..new("p", 20_000, Durability::Local)
+    };
+    // Its home has made it, but the word of it is lost; when the home is lost, the ledger makes it.
+    cell.lost.up = |_, message| is_report(message, |report| !report.items.answers.is_empty());
+    cell.say(None, Op::Create(Box::new(pinned.clone())));
+    cell.lost.up = |name, _| name == "n1";
+    cell.pass(4_000);
+    cell.lost = NOTHING;
+    let name = cell.create(None, pinned);
+    cell.lost.up = |_, message| is_report(message, |report| report.items.resumed.is_some());
+    cell.connect("n1");
+    cell.say(Some("n1"), Op::Cancel { name });
+    cell.lost = NOTHING;
+    cell.start("n1");
+    cell.pass(30_000);
+    assert_eq!(cell.ran(), []);
+}

@@ -63,9 +63,13 @@ impl Base {
         for timer in resumed.changed {
             let echo =
                 self.timers.contains_key(&timer.uid) && told.get(&timer.uid) == Some(&&timer);
-            let news = !echo && !self.has(&timer);
             // A cancellation is final; the coordinator only has not heard of it.
-            if news && !self.gone.contains(&timer.uid) {
+            if echo || self.gone.contains(&timer.uid) {
+                continue;
+            }
+            if self.has(&timer) {
+                self.note_there(&timer);
+            } else {
                 self.adopt(timer);
             }
         }
@@ -182,6 +186,13 @@ impl Base {
             let pinned = !timer.is_movable() && newer;
             pinned || entry.timer == *timer
         })
+    }
+
+    /// The coordinator has a timer in this state, whoever told it.
+    fn note_there(&mut self, timer: &Timer) {
+        self.change(timer.uid, |entry| {
+            entry.shipped = entry.shipped.max(timer.revision);
+        });
     }
 
     /// Takes a timer as the coordinator has it. A run in flight here has lost its right to settle it.
