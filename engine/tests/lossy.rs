@@ -7,7 +7,7 @@
 use dormouse_engine::base::{self, Base};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
-use dormouse_engine::message::{CoordinatorMessage, NodeMessage, Reply, Report};
+use dormouse_engine::message::{Act, CoordinatorMessage, NodeMessage, Reply, Report};
 use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
@@ -399,6 +399,28 @@ fn a_pinned_timer_that_both_sides_have_made_is_gone_at_both_when_it_is_cancelled
     cell.say(Some("n1"), Op::Cancel { name });
     cell.lost = NOTHING;
     cell.start("n1");
+    cell.pass(30_000);
+    assert_eq!(cell.ran(), []);
+}
+
+#[test]
+fn what_was_asked_of_a_home_before_it_was_lost_is_not_done_after_it_is_back() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    let pinned = NewTimer {
+        placement: Placement::Pinned(node("n1")),
+        ..new("p", 20_000, Durability::Local)
+    };
+    cell.lost.up = |_, message| is_report(message, |report| matches!(report.act, Act::Idle { .. }));
+    cell.set("n1", Activity::Idle);
+    cell.say(None, Op::Create(Box::new(pinned.clone())));
+    cell.lost.up = |name, _| name == "n1";
+    cell.pass(4_000);
+    let name = cell.create(None, pinned);
+    let cancelled = cell.ask(None, Op::Cancel { name });
+    assert!(matches!(cancelled, Answer::Cancelled(_)), "{cancelled:?}");
+    cell.lost = NOTHING;
+    cell.set("n1", Activity::Active);
+    cell.connect("n1");
     cell.pass(30_000);
     assert_eq!(cell.ran(), []);
 }

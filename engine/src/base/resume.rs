@@ -31,6 +31,7 @@ impl Base {
             self.stance = Stance::Apart;
         }
         self.rest.wake();
+        self.refuse_deferred_orders();
     }
 
     pub(super) fn resumed(
