@@ -109,9 +109,18 @@ impl Tale {
     }
 
     fn end(&mut self, owned: Option<Timer>) -> Result<(), &'static str> {
+        self.end_without(None, owned)
+    }
+
+    /// The end of a history after which this node never came back.
+    fn end_without(
+        &mut self,
+        dead: Option<NodeId>,
+        owned: Option<Timer>,
+    ) -> Result<(), &'static str> {
         let ending = Ending {
             clock: wall(100_000),
-            dead: None,
+            dead,
             owned: owned.into_iter().map(|timer| (UID, timer)).collect(),
             ledger: BTreeMap::new(),
         };
@@ -516,6 +525,30 @@ fn a_cancelled_timer_that_lives_at_the_end_is_rejected() {
     );
     let end = tale.end(Some(timer(Durability::Replicated)));
     assert_eq!(end, Err("what was cancelled is gone"));
+}
+
+#[test]
+fn a_stored_cancellation_waits_for_its_home_and_for_nobody_else() {
+    let mut tale = Tale::of(Durability::Replicated);
+    let mut pinned = timer(Durability::Replicated);
+    pinned.spec.placement = Placement::Pinned(name(HOME));
+    let op = Op::Cancel {
+        name: pinned.name.clone(),
+    };
+    let at = Who::Coordinator;
+    tale.good(500, &Fact::Asked { request: 2, at, op });
+    tale.good(
+        501,
+        &Fact::Answered {
+            request: 2,
+            answer: Answer::Pending,
+            index: LogIndex(3),
+        },
+    );
+    let dead = Some(name(HOME));
+    assert_eq!(tale.end_without(dead, Some(pinned.clone())), Ok(()));
+    let back = tale.end_without(Some(name(OTHER)), Some(pinned));
+    assert_eq!(back, Err("what was cancelled is gone"));
 }
 
 #[test]
