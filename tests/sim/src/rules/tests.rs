@@ -246,6 +246,29 @@ fn tokens_that_fall_are_rejected() {
 }
 
 #[test]
+fn what_was_lost_and_is_made_again_begins_without_a_token() {
+    let mut tale = Tale::of(Durability::Ephemeral);
+    tale.good(1_000, &launched(HOME, 50));
+    tale.good(1_100, &ended(50, Outcome::Done));
+    tale.ledger(1_101, done(50));
+    let again = Fact::Ledger {
+        uid: UID,
+        timer: Some(Box::new(timer(Durability::Ephemeral))),
+    };
+    let why = Break::Crash;
+    tale.good(1_200, &Fact::Broke { node: HOME, why });
+    tale.good(1_300, &again);
+    tale.ledger(1_400, done(50));
+    let mut older = done(50);
+    older.token = Token(49);
+    let older = Fact::Ledger {
+        uid: UID,
+        timer: Some(Box::new(older)),
+    };
+    assert_eq!(tale.bad(1_500, &older), "tokens grow");
+}
+
+#[test]
 fn two_launches_with_one_token_are_rejected() {
     let mut tale = Tale::of(Durability::Replicated);
     tale.good(1_000, &launched(HOME, 50));
