@@ -336,6 +336,7 @@ impl World {
         } else {
             Who::Coordinator
         };
+        self.nodes[index].drained |= activity == Activity::Drain;
         let node = self.nodes[index].name.clone();
         self.ask(at, Op::Activity { node, activity }, None);
     }

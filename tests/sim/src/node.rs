@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) blocked: (bool, bool),
     /// It never starts again.
     pub(crate) dead: bool,
+    /// Somebody told it to serve only itself.
+    pub(crate) drained: bool,
     /// Since when the machine sleeps.
     pub(crate) asleep: Option<Moment>,
     pub(crate) sleeps: u64,
@@ -76,6 +78,7 @@ impl Node {
             arriving: VecDeque::new(),
             blocked: (false, false),
             dead: false,
+            drained: false,
             asleep: None,
             sleeps: 0,
             deferred: Vec::new(),
