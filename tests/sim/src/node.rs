@@ -9,7 +9,7 @@ use crate::network::Wire;
 use crate::plan::NodePlan;
 use crate::process::{Process, Who};
 use crate::world::{Event, World};
-use dormouse_engine::base::{Base, Config, Effect, Input};
+use dormouse_engine::base::{Base, Config, Effect, Input, View};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{NodeId, PoolId, RackId, Token};
 use dormouse_engine::message::{
@@ -88,6 +88,12 @@ impl Node {
             interrupts: false,
             last_turn: None,
         }
+    }
+
+    /// What its operator sees, if its process is up.
+    pub(crate) fn view(&self, now: Moment) -> Option<View> {
+        let running = self.process.running.as_ref()?;
+        Some(running.machine.view(self.process.clock.now(now)))
     }
 
     /// What it hears that the oracle has to know.
