@@ -216,6 +216,17 @@ impl Base {
         }
     }
 
+    /// The node has lost its timers: whoever asked the coordinator meanwhile was answered by itself, and what was
+    /// wanted before must not be done after that.
+    pub(super) fn refuse_deferred_orders(&mut self) {
+        let ordered = |(origin, _): &mut (Origin, Op)| matches!(origin, Origin::Change(_));
+        let ordered: Vec<(Origin, Op)> = self.desk.deferred.extract_if(.., ordered).collect();
+        for (origin, _) in ordered {
+            let answer = self.unavailable("this node has lost its timers meanwhile");
+            self.answer(origin, answer);
+        }
+    }
+
     /// Nobody waits for ever: what was asked is then not known to be done.
     pub(super) fn expire_asks(&mut self, now: Now) {
         let late: Vec<u64> = self

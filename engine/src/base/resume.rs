@@ -31,6 +31,7 @@ impl Base {
             self.stance = Stance::Apart;
         }
         self.rest.wake();
+        self.refuse_deferred_orders();
     }
 
     pub(super) fn resumed(
@@ -63,9 +64,13 @@ impl Base {
         for timer in resumed.changed {
             let echo =
                 self.timers.contains_key(&timer.uid) && told.get(&timer.uid) == Some(&&timer);
-            let news = !echo && !self.has(&timer);
             // A cancellation is final; the coordinator only has not heard of it.
-            if news && !self.gone.contains(&timer.uid) {
+            if echo || self.gone.contains(&timer.uid) {
+                continue;
+            }
+            if self.has(&timer) {
+                self.note_there(&timer);
+            } else {
                 self.adopt(timer);
             }
         }
@@ -103,12 +108,13 @@ impl Base {
         self.own_what_left_the_ledger(&uids);
     }
 
-    /// The same for timers that were given back.
+    /// The same for timers that were given back. One that is handed over stays there, once that was told.
     pub(super) fn own_what_left_the_ledger(&mut self, uids: &[Uid]) {
+        let untold: BTreeSet<Uid> = self.lane.items.handed.iter().copied().collect();
         for uid in uids {
             let left = self.timers.get(uid).is_some_and(|entry| {
                 let light = !entry.timer.spec.durability.is_replicated();
-                light && entry.shipped > 0 && !entry.held
+                light && entry.shipped > 0 && (!entry.held || untold.contains(uid))
             });
             if left {
                 self.change(*uid, |entry| {
@@ -183,6 +189,13 @@ impl Base {
         })
     }
 
+    /// The coordinator has a timer in this state, whoever told it.
+    fn note_there(&mut self, timer: &Timer) {
+        self.change(timer.uid, |entry| {
+            entry.shipped = entry.shipped.max(timer.revision);
+        });
+    }
+
     /// Takes a timer as the coordinator has it. A run in flight here has lost its right to settle it.
     fn adopt(&mut self, timer: Timer) {
         let shipped = timer.revision;
@@ -216,6 +229,7 @@ impl Base {
 
     /// Timers that come back; one that is here already was given twice.
     fn take_given(&mut self, now: Now, timers: Vec<Timer>) {
+        let mut back = BTreeSet::new();
         for timer in timers {
             let uid = timer.uid;
             let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
@@ -226,12 +240,14 @@ impl Base {
                 .is_some_and(|entry| timer.token > entry.timer.token);
             if self.awaited.remove(&uid) || newer {
                 self.adopt(timer);
+                back.insert(uid);
             } else if held {
                 // An old copy: the timer was handed over again since, and is not taken.
                 continue;
             }
             self.lane.items.taken.push(uid);
         }
+        self.lane.forget_handed(&back);
         self.lane.ship_by(now.boot);
     }
 

@@ -249,6 +249,10 @@ impl Base {
             return;
         }
         self.rest.uncovered = None;
+        // A pinned run that began meanwhile: only its end tells when the node has to wake for the next one.
+        if self.runs.in_flight() > 0 {
+            return self.rouse(now);
+        }
         self.rest.cover = Some(cover.clone());
         match cover {
             Cover::Sentry { at } if self.rest.alarm != Some(*at) => self.arm(now, *at),

@@ -334,7 +334,7 @@ impl Timer {
     }
 
     /// Moves the next firing to `time`; a run in flight goes on, but its outcome no longer counts.
-    pub(super) fn rearm(&mut self, time: WallTime, now: WallTime) {
+    pub fn rearm(&mut self, time: WallTime, now: WallTime) {
         if !self.spec.schedule.is_recurring() {
             self.spec.schedule = Schedule::At(time);
         }

@@ -163,7 +163,12 @@ fn state(timer: &Timer) -> v1::TimerState {
 }
 
 fn newest_run(timer: &Timer) -> Option<v1::RunRecord> {
-    if let (Some(run), Phase::Running { by, started, .. }) = (timer.run(), &timer.phase) {
+    let newest = timer.runs().max_by_key(|(_, run)| run.token);
+    if let Some((by, run)) = newest {
+        let started = timer.lines().find_map(|line| match line {
+            Phase::Running { started, token, .. } if *token == run.token => Some(*started),
+            _ => None,
+        });
         return Some(v1::RunRecord {
             run: run.id.to_string(),
             attempt: run.attempt,
@@ -172,7 +177,7 @@ fn newest_run(timer: &Timer) -> Option<v1::RunRecord> {
             node: by.to_string(),
             nominal_time: Some(timestamp(run.nominal)),
             due_time: Some(timestamp(run.due)),
-            launched_time: Some(timestamp(*started)),
+            launched_time: started.map(timestamp),
             ..v1::RunRecord::default()
         });
     }

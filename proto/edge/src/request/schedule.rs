@@ -5,6 +5,7 @@
 
 use super::fields;
 use crate::fault::Faults;
+use dormouse_engine::id::Uid;
 use dormouse_engine::op::NewTime;
 use dormouse_engine::schedule::{BadSchedule, Cron, Schedule};
 use dormouse_engine::time::{Millis, WallTime};
@@ -31,7 +32,7 @@ pub(super) fn when(
         Kind::Every(every) => self::every(faults, &format!("{path}.every"), every),
         Kind::Cron(cron) => self::cron(faults, &format!("{path}.cron"), cron),
     }?;
-    match when.accept(now) {
+    match when.accept(Uid(0), now) {
         Ok(_) => Some(when),
         Err(bad) => {
             refuse(faults, &format!("{path}.{}", blamed(&kind)), &bad);

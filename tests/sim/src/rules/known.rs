@@ -37,6 +37,8 @@ pub(super) struct Subject {
     pub(super) moves_max: u64,
     pub(super) cancel_asked: bool,
     pub(super) cancel_acknowledged: bool,
+    /// The cancellation waits for the home, or has waited.
+    pub(super) cancel_stored: bool,
     pub(super) creates_asked: u64,
     pub(super) creates_refused: u64,
     /// It, or a change of it, may be lost: its class does not survive what happened.
@@ -214,6 +216,7 @@ impl Known {
                 moves_max: 0,
                 cancel_asked: false,
                 cancel_acknowledged: false,
+                cancel_stored: false,
                 creates_asked: 0,
                 creates_refused: 0,
                 excused: false,
@@ -290,7 +293,10 @@ impl Known {
                     ..
                 },
                 Answer::Pending,
-            ) => subject.cancel_acknowledged = true,
+            ) => {
+                subject.cancel_acknowledged = true;
+                subject.cancel_stored = true;
+            }
             (Op::Create(_), Answer::Refused(refusal)) => {
                 let final_word = !matches!(refusal, Refusal::Unavailable { .. });
                 subject.creates_refused += u64::from(final_word);
