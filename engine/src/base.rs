@@ -21,6 +21,7 @@ mod input;
 mod lane;
 mod link;
 mod ops;
+mod past;
 mod recover;
 mod resume;
 mod runs;
@@ -34,6 +35,9 @@ pub use input::{Config, Effect, Input};
 pub use view::{State, View};
 
 use crate::decision::Decision;
+use crate::departed::Departed;
+use crate::feed::Feed;
+use crate::history::History;
 use crate::id::{Epoch, NodeId, TimerName, Token, Uid};
 use crate::message::{CoordinatorMessage, LedgerId};
 use crate::planted::{self, Fault};
@@ -69,6 +73,9 @@ pub struct Base {
     runs: Runs,
     rest: Rest,
     tokens: Tokens,
+    history: History,
+    departed: Departed,
+    feed: Feed,
     last_turn: Option<BootTime>,
     dirty: BTreeSet<Key>,
     effects: Vec<Effect>,

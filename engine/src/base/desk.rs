@@ -204,6 +204,7 @@ impl Base {
         };
         let answer = match (&op, &answer) {
             (Op::List { .. }, Answer::List { .. }) => self.with_own_timers(&op, answer),
+            (Op::Runs { .. } | Op::Dead { .. }, _) => self.with_own_past(&op, answer),
             _ => answer,
         };
         self.answer(origin, answer);

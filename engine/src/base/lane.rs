@@ -225,6 +225,10 @@ impl Base {
             }
         } else {
             self.lane.items.handed.extend(&sent.report.items.handed);
+            self.lane
+                .items
+                .past
+                .extend(sent.report.items.past.iter().cloned());
         }
         self.take_reply(now, answer, &sent.report);
         if !self.queues.unshipped.is_empty() || !self.gone.is_empty() {

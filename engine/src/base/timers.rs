@@ -85,6 +85,7 @@ impl Base {
     ) -> Option<R> {
         let result = self.adjust(uid, change);
         self.touch(uid);
+        self.note_runs(uid);
         result
     }
 
@@ -113,6 +114,7 @@ impl Base {
     }
 
     fn touch(&mut self, uid: Uid) {
+        self.feed.changed(uid);
         let journalled = |entry: &Entry| entry.timer.spec.durability.is_journalled();
         if self.timers.get(&uid).is_some_and(journalled) {
             self.dirty.insert(Key::Timer(uid));
@@ -164,10 +166,13 @@ impl Base {
     /// Forgets timers that ended long enough ago and that the coordinator knows to have ended.
     pub(super) fn prune(&mut self, now: Now) {
         let clock = self.clock.read(now);
+        self.history.prune(clock);
+        self.departed.prune(clock);
         while let Some((until, uid)) = self.queues.ended.first().copied() {
             if until > clock {
                 return;
             }
+            self.bid_farewell(uid, None, clock);
             self.remove(uid);
         }
     }
@@ -206,7 +211,8 @@ impl Base {
             self.meta.token_ceiling = ceiling;
             self.dirty.insert(Key::Meta);
         }
-        let dirty = std::mem::take(&mut self.dirty);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.extend(self.past_to_store());
         dirty.iter().map(|key| self.record(key)).collect()
     }
 
@@ -217,6 +223,8 @@ impl Base {
         match key {
             Key::Timer(uid) => stored(key, self.timers.get(uid)),
             Key::Gone(uid) => stored(key, self.gone.get(uid).map(|_| &())),
+            Key::Run(uid, run) => stored(key, self.history.kept(*uid, *run).as_ref()),
+            Key::Farewell(uid) => stored(key, self.departed.get(*uid)),
             Key::Meta | Key::Node(_) | Key::Pending(_) => Record::put(&Key::Meta, &self.meta),
         }
     }

@@ -45,6 +45,9 @@ impl Ledger {
         for uid in &items.handed {
             self.judge_handed(tail, *uid);
         }
+        for (uid, run) in &items.past {
+            self.note_run(*uid, run.clone());
+        }
         refused
     }
 
@@ -140,8 +143,8 @@ impl Ledger {
             .timers
             .get(&uid)
             .is_some_and(|e| e.timer.home.as_ref() == Some(&tail.node));
-        if own {
-            self.remove(uid);
+        if own && let Some(entry) = self.remove(uid) {
+            self.note_removed(uid, entry.timer.name);
         }
     }
 

@@ -1,6 +1,9 @@
 //! The ledger from its records, as they stand in the journal.
 
 use super::{Entry, Gone, Ledger, Meta, Node, Pending, Turn};
+use crate::departed::{Departed, Farewell};
+use crate::feed::Feed;
+use crate::history::{History, Kept};
 use crate::id::PoolId;
 use crate::message::LedgerId;
 use crate::planted::{self, Fault};
@@ -32,6 +35,9 @@ impl Ledger {
             gone: BTreeMap::new(),
             pending: BTreeMap::new(),
             ended: BTreeSet::new(),
+            history: History::default(),
+            departed: Departed::default(),
+            feed: Feed::default(),
             turn: Turn::default(),
         }
     }
@@ -73,6 +79,8 @@ impl Ledger {
             }
             Key::Gone(uid) => drop(self.gone.insert(uid, decode::<Gone>(key, value)?)),
             Key::Pending(id) => drop(self.pending.insert(id, decode::<Pending>(key, value)?)),
+            Key::Run(uid, _) => self.history.restore(uid, decode::<Kept>(key, value)?),
+            Key::Farewell(uid) => self.departed.restore(uid, decode::<Farewell>(key, value)?),
         }
         Ok(())
     }

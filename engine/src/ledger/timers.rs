@@ -93,6 +93,7 @@ impl Ledger {
         let entry = self.timers.get_mut(&uid)?;
         let home = entry.timer.home.clone();
         let result = change(entry);
+        let noted = std::mem::take(&mut entry.timer.noted);
         let moved = (entry.timer.home != home).then(|| entry.timer.home.clone());
         if let Some(new) = moved {
             self.leave_home(&home, uid);
@@ -100,6 +101,9 @@ impl Ledger {
         }
         self.turn.dirty.insert(Key::Timer(uid));
         self.enlist(uid);
+        for run in noted {
+            self.note_run(uid, run);
+        }
         Some(result)
     }
 
@@ -133,6 +137,7 @@ impl Ledger {
         let Some(entry) = self.remove(uid) else {
             return;
         };
+        self.note_removed(uid, entry.timer.name.clone());
         let home = entry.timer.home.or(entry.former);
         if let Some(home) = home.filter(|_| !planted::is(Fault::ForgetGone)) {
             self.gone.insert(uid, Gone { home, at });
@@ -156,13 +161,17 @@ impl Ledger {
 
     /// Forgets timers that ended long enough ago; a home that has not heard of the end hears of that.
     pub(crate) fn prune(&mut self, now: WallTime) {
+        self.prune_past(now);
         while let Some((until, uid)) = self.ended.first().copied() {
             if until > now {
                 return;
             }
+            self.note_farewell(uid, None, now);
             let home = self.entry(uid).and_then(|it| it.timer.home.clone());
             if home.is_some_and(|home| self.is_active(&home)) {
-                self.remove(uid);
+                if let Some(entry) = self.remove(uid) {
+                    self.note_removed(uid, entry.timer.name);
+                }
             } else {
                 let at = self.stamp();
                 self.bury(uid, at);

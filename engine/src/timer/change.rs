@@ -5,10 +5,8 @@ use super::{
     Effort, Ending, Isolation, Occurrence, Overlap, Payload, Phase, Policy, Remembered, RunRecord,
     Skip, Timer,
 };
-use crate::hash;
-use crate::ledger::{new_time, refuse_schedule};
+use crate::ledger::{new_time, no_dead_run, refuse_schedule};
 use crate::op::{Answer, Change, NewTime, RearmMode, Refusal, Setting};
-use crate::record;
 use crate::schedule::Schedule;
 use crate::time::{Millis, WallTime};
 
@@ -40,7 +38,7 @@ impl Timer {
     /// # Errors
     /// Why it was not made; the timer is as before then.
     pub(crate) fn apply(&mut self, asked: Asked, change: &Change) -> Result<Answer, Refusal> {
-        let digest = hash::digest(&record::encode(change));
+        let digest = change.digest();
         if let Some(known) = self.remembered(asked.request) {
             return self.answer_again(known, digest, asked.now);
         }
@@ -63,9 +61,9 @@ impl Timer {
             Change::Pause => self.pause(now)?,
             Change::Resume => self.resume(flying, now),
             Change::RunNow => return self.run_now(flying, now).map(Some),
-            Change::Cancel | Change::Requeue(_) | Change::Purge(_) => {
-                return Err(precondition("is for the timer's owner to do"));
-            }
+            Change::Revive(dead) => return Ok(Some(self.revive(dead, now))),
+            Change::Requeue(run) | Change::Purge(run) => return Err(no_dead_run(*run)),
+            Change::Cancel => return Err(precondition("is for the timer's owner to do")),
         }
         Ok(None)
     }
@@ -221,20 +219,14 @@ impl Timer {
     }
 
     /// A dead occurrence begins again, as if it were new.
-    pub(crate) fn requeue(&mut self, dead: &RunRecord, now: WallTime) -> Answer {
-        self.add_asked_for(dead.nominal, now);
+    fn revive(&mut self, dead: &RunRecord, now: WallTime) -> WallTime {
+        let nominal = self.add_asked_for(dead.nominal, now);
         self.note_update(now);
-        let nominal = self
-            .beside
-            .last()
-            .and_then(Phase::occurrence)
-            .map(|it| it.nominal);
-        let run = nominal.and_then(|nominal| self.record_of_line(nominal, now));
-        run.map_or_else(|| self.shown(), |run| Answer::Run(Box::new(run)))
+        nominal
     }
 
     /// Two occurrences of one timer have two nominal times.
-    fn add_asked_for(&mut self, nominal: WallTime, now: WallTime) {
+    fn add_asked_for(&mut self, nominal: WallTime, now: WallTime) -> WallTime {
         let mut nominal = nominal;
         while self.lines().any(|line| line.is(nominal)) {
             nominal = nominal + Millis(1);
@@ -246,6 +238,7 @@ impl Timer {
             },
             due: now,
         });
+        nominal
     }
 
     fn update(

@@ -339,6 +339,7 @@ pub fn unexpected(answer: &Answer) -> Status {
         Answer::List { .. } => "a list",
         Answer::Cancelled(_) => "a cancellation",
         Answer::Pending => "a pending change",
+        Answer::Done => "nothing",
         Answer::Run(_) => "a run",
         Answer::Runs { .. } => "runs",
         Answer::Dead { .. } => "dead runs",
