@@ -65,6 +65,8 @@ pub struct Ledger {
     unheard: BTreeMap<NodeId, BTreeSet<(WallTime, Uid)>>,
     nodes: BTreeMap<NodeId, Node>,
     gone: BTreeMap<Uid, Gone>,
+    /// Timers that were taken out while their home was active: it has still to hear of it.
+    ended_elsewhere: BTreeMap<NodeId, BTreeSet<Uid>>,
     pending: BTreeMap<u64, Pending>,
     ended: BTreeSet<(WallTime, Uid)>,
     history: History,

@@ -427,3 +427,24 @@ fn what_was_asked_of_a_home_before_it_was_lost_is_not_done_after_it_is_back() {
     cell.pass(30_000);
     assert_eq!(cell.ran(), []);
 }
+
+#[test]
+fn what_is_cancelled_while_others_have_it_is_gone_at_home_too() {
+    let mut cell = Cell::new(&["n1"]);
+    cell.workers("n1", 0);
+    let name = cell.create(Some("n1"), new("l", 500, Durability::Local));
+    cell.pass(1_000);
+    assert!(cell.pool.ledger().named(&name).unwrap().held.is_some());
+    cell.lost.down = |_, message| matches!(message, CoordinatorMessage::Order { .. });
+    let cancelled = cell.ask(None, Op::Cancel { name: name.clone() });
+    assert!(matches!(cancelled, Answer::Cancelled(_)), "{cancelled:?}");
+    cell.lost = NOTHING;
+    cell.pass(1_500);
+    assert_eq!(cell.nodes["n1"].base.view(time(cell.now)).timers, 0);
+    let again = NewTimer {
+        uid: Uid(1),
+        request: 1,
+        ..new("l", 60_000, Durability::Local)
+    };
+    assert_eq!(cell.create(Some("n1"), again), name);
+}

@@ -212,11 +212,13 @@ impl Base {
             Order::Give {
                 epoch,
                 timers,
+                gone,
                 floor,
             } => {
                 if epoch == self.meta.epoch && self.stance == Stance::Active {
                     self.tokens.raise(floor);
                     self.take_given(now, timers);
+                    self.take_gone(gone);
                 }
             }
             Order::Change { id, op } => self.ask(now, Origin::Change(id), op),
@@ -249,6 +251,14 @@ impl Base {
         }
         self.lane.forget_handed(&back);
         self.lane.ship_by(now.boot);
+    }
+
+    /// Timers that ended while others had them.
+    fn take_gone(&mut self, gone: Vec<Uid>) {
+        for uid in &gone {
+            self.remove(*uid);
+        }
+        self.lane.items.taken.extend(gone);
     }
 
     /// Pinned timers of a node that has just woken wait for the changes that the coordinator may have stored.

@@ -147,6 +147,17 @@ impl Ledger {
             .collect()
     }
 
+    /// Every active node that has still to hear that timers of it are no more, with them and its epoch.
+    pub(crate) fn to_end(&self) -> Vec<(NodeId, Vec<Uid>, Epoch)> {
+        let ended = self.ended_elsewhere.iter();
+        ended
+            .filter_map(|(node, uids)| {
+                let uids = uids.iter().copied().collect();
+                Some((node.clone(), uids, self.node(node)?.epoch))
+            })
+            .collect()
+    }
+
     /// A token below which no later run of a home may be.
     pub(crate) fn floor(&mut self) -> Token {
         self.stamp_token()

@@ -204,6 +204,8 @@ impl Ledger {
     }
 
     fn set_stance(&mut self, node: &NodeId, stance: Stance, epoch: Epoch, now: WallTime) {
+        // It hears of all that is gone when it resumes.
+        self.ended_elsewhere.remove(node);
         self.change_node(node, |n| {
             n.epoch = epoch;
             if n.stance != stance {

@@ -33,6 +33,7 @@ impl Ledger {
             unheard: BTreeMap::new(),
             nodes: BTreeMap::new(),
             gone: BTreeMap::new(),
+            ended_elsewhere: BTreeMap::new(),
             pending: BTreeMap::new(),
             ended: BTreeSet::new(),
             history: History::default(),
@@ -57,12 +58,24 @@ impl Ledger {
             empty = false;
             recovered.restore(&key, &value)?;
         }
+        recovered.find_ended_elsewhere();
         let turn = std::mem::take(&mut recovered.turn);
         recovered.turn.touched = turn.touched;
         if empty {
             recovered.turn.dirty.insert(Key::Meta);
         }
         Ok(recovered)
+    }
+
+    /// An active home has heard of everything that ended before it resumed.
+    fn find_ended_elsewhere(&mut self) {
+        for (uid, gone) in &self.gone {
+            let since = self.nodes.get(&gone.home).map(|home| home.epoch.0);
+            if self.is_active(&gone.home) && since.is_some_and(|since| gone.at.0 > since) {
+                let ended = self.ended_elsewhere.entry(gone.home.clone());
+                ended.or_default().insert(*uid);
+            }
+        }
     }
 
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {

@@ -140,6 +140,10 @@ impl Ledger {
         self.note_removed(uid, entry.timer.name.clone());
         let home = entry.timer.home.or(entry.former);
         if let Some(home) = home.filter(|_| !planted::is(Fault::ForgetGone)) {
+            if self.is_active(&home) {
+                let ended = self.ended_elsewhere.entry(home.clone());
+                ended.or_default().insert(uid);
+            }
             self.gone.insert(uid, Gone { home, at });
             self.turn.dirty.insert(Key::Gone(uid));
             self.bound_gone();

@@ -485,13 +485,14 @@ fn reply() -> impl Strategy<Value = Reply> {
 fn order() -> impl Strategy<Value = Order> {
     prop_oneof![
         vec(run(), 0..3).prop_map(|runs| Order::Due { runs }),
-        (any::<u64>(), vec(timer(), 0..3), token()).prop_map(|(epoch, timers, floor)| {
-            Order::Give {
+        (any::<u64>(), vec(timer(), 0..3), vec(uid(), 0..3), token()).prop_map(
+            |(epoch, timers, gone, floor)| Order::Give {
                 epoch: Epoch(epoch),
                 timers,
+                gone,
                 floor,
             }
-        }),
+        ),
         (any::<u64>(), op()).prop_map(|(id, op)| Order::Change { id, op }),
         wall().prop_map(|at| Order::Arm { at }),
         Just(Order::Release),
