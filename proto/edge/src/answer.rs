@@ -8,7 +8,7 @@ use dormouse_engine::hierarchy::{Cover, WhyNot};
 use dormouse_engine::id::TimerName;
 use dormouse_engine::message::Uncovered;
 use dormouse_engine::op::{Answer, Cancelled, Refusal};
-use dormouse_engine::schedule::Schedule;
+use dormouse_engine::schedule::{Previewed, Schedule};
 use dormouse_engine::time::{Millis, WallTime};
 use dormouse_engine::timer::{Awaits, Durability, Ending, LastRun, Phase, Placement, Timer};
 use dormouse_proto::v1;
@@ -100,6 +100,19 @@ fn schedule(schedule: &Schedule) -> v1::Schedule {
         }),
     };
     v1::Schedule { kind: Some(kind) }
+}
+
+/// The times of a preview.
+#[must_use]
+pub fn previewed(times: Vec<Previewed>) -> v1::PreviewScheduleResponse {
+    let times = times.into_iter().map(|time| v1::PreviewedTime {
+        time: Some(timestamp(time.nominal)),
+        local_time: time.local,
+        note: time.note.map(|note| note.to_string()).unwrap_or_default(),
+    });
+    v1::PreviewScheduleResponse {
+        times: times.collect(),
+    }
 }
 
 fn every(interval: Millis, phase: WallTime) -> v1::Every {

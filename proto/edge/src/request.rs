@@ -6,10 +6,12 @@
 mod fields;
 mod page;
 mod policy;
+mod preview;
 mod schedule;
 
 pub use fields::{bare_node, bare_pool};
 pub use page::{Listing, PAGE_MAX, listing, page_size};
+pub use preview::{Wanted, preview};
 
 use crate::fault::{self, Faults};
 use dormouse_engine::id::{NodeId, PoolId, TimerId, TimerName, Uid};

@@ -11,6 +11,7 @@ use crate::fault;
 use crate::request::{self, Here};
 use dormouse_engine::id::{NodeId, PoolId, TimerName};
 use dormouse_engine::op::{Answer, Change, Op, Refusal};
+use dormouse_engine::schedule;
 use dormouse_engine::timer::{Durability, NewTimer, Placement};
 use dormouse_proto::v1;
 use futures_util::future::join_all;
@@ -287,9 +288,11 @@ impl<A: Ask> TimerService for Timers<A> {
 
     async fn preview_schedule(
         &self,
-        _: Request<v1::PreviewScheduleRequest>,
+        request: Request<v1::PreviewScheduleRequest>,
     ) -> Result<Response<v1::PreviewScheduleResponse>, Status> {
-        Err(not_yet("PreviewSchedule"))
+        let wanted = request::preview(request.into_inner(), self.here().now)?;
+        let times = schedule::preview(&wanted.schedule, wanted.after, wanted.count);
+        Ok(Response::new(answer::previewed(times)))
     }
 
     async fn list_dead_runs(

@@ -217,6 +217,14 @@ fn a_refusal_names_the_character() {
         ("0 0 L3 * *", "    ^"),
         ("0 0 1-LW * *", "     ^"),
         ("0 L * * *", "  ^"),
+    ] {
+        refused_at(expression, caret);
+    }
+}
+
+#[test]
+fn a_refusal_of_a_hash_or_a_day_names_the_character_too() {
+    for (expression, caret) in [
         ("H5 * * * *", " ^"),
         ("0 h( * * *", "   ^"),
         ("0 H(0-30) * * *", "      ^"),
