@@ -235,7 +235,8 @@ impl Agent {
         self.asking.view().await
     }
 
-    /// Runs `handler` in this process for every run of `name`, at most 64 at once.
+    /// Runs `handler` in this process for every run of `name`, at most 64 at once. If the right to a run ends before
+    /// the handler does, its future is dropped where it waits.
     pub fn handle<F, Fut>(&self, name: HandlerName, handler: F)
     where
         F: Fn(LocalRun) -> Fut + Send + Sync + 'static,

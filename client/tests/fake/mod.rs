@@ -193,6 +193,13 @@ impl WorkStream {
         self.say(Down::Fire(wire::Fire { run: Some(run) })).await;
     }
 
+    /// Says that the right to a run is over.
+    pub async fn withdraw(&self, token: u64) {
+        let run = format!("{token:016x}");
+        self.say(Down::Withdraw(wire::Withdraw { run, token }))
+            .await;
+    }
+
     async fn say(&self, message: Down) {
         let response = wire::WorkResponse {
             message: Some(message),
