@@ -436,7 +436,7 @@ fn what_is_cancelled_while_others_have_it_is_gone_at_home_too() {
     cell.pass(1_000);
     assert!(cell.pool.ledger().named(&name).unwrap().held.is_some());
     cell.lost.down = |_, message| matches!(message, CoordinatorMessage::Order { .. });
-    let cancelled = cell.ask(None, Op::Cancel { name: name.clone() });
+    let cancelled = cell.ask(None, Op::cancel(name.clone()));
     assert!(matches!(cancelled, Answer::Cancelled(_)), "{cancelled:?}");
     cell.lost = NOTHING;
     cell.pass(1_500);

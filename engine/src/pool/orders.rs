@@ -4,7 +4,7 @@ use super::{Link, Pool};
 use crate::id::{Epoch, NodeId, Session, Token, Uid};
 use crate::message::{CoordinatorMessage, Order};
 use crate::time::{BootTime, Millis, Now};
-use crate::timer::Run;
+use crate::timer::{Run, Timer};
 
 /// An order that is not answered for this long is said again.
 pub(super) const REPEAT_AFTER: Millis = Millis(1_000);

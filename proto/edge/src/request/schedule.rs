@@ -53,7 +53,7 @@ pub(super) fn planned(
         (When::Cron(cron), Some(dst)) => When::Cron(cron.with_dst(dst)),
         (when, _) => when,
     };
-    match when.accept(now) {
+    match when.accept(Uid(0), now) {
         Ok(schedule) => Some(schedule),
         // Only the policy can have made a difference since it was judged before.
         Err(bad) => {
