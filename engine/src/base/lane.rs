@@ -243,7 +243,10 @@ impl Base {
     fn note_shipped(&mut self, report: &Report, refused: &[(Uid, Refusal)]) {
         match report.items.resumed {
             Some(_) => self.own_all_that_left_the_ledger(),
-            None => self.own_what_left_the_ledger(&report.items.taken),
+            None => {
+                let taken = report.items.taken.iter().map(|(uid, _)| *uid);
+                self.own_what_left_the_ledger(&taken.collect::<Vec<_>>());
+            }
         }
         for timer in &report.items.changed {
             let refusal = refused
