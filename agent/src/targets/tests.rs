@@ -1,13 +1,14 @@
 //! Targets at an executor, with the base played by the test: what becomes of a run is what the base would be told.
 
 mod commands;
+mod requests;
 
 use super::*;
 use crate::alarm::{MILLI, boot_nanos};
 use dormouse_engine::base::Input;
 use dormouse_engine::id::{RunId, TimerName, Token, Uid};
 use dormouse_engine::time::{BootTime, Millis, WallTime};
-use dormouse_engine::timer::{HandlerName, Outcome, Payload, Run, Target};
+use dormouse_engine::timer::{HandlerName, Outcome, Payload, Run};
 use std::time::Duration;
 
 /// How long a test waits for what must come.
