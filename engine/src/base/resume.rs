@@ -31,6 +31,9 @@ impl Base {
             self.stance = Stance::Apart;
         }
         self.rest.wake();
+        // It was said of an ownership that is over, and must not be taken for a word on what is given now.
+        self.lane.items.handed.clear();
+        self.lane.items.taken.clear();
         self.refuse_deferred_orders();
     }
 

@@ -289,6 +289,7 @@ impl Timer {
         let nominal = run.occurrence.nominal;
         if self.phase.is(nominal) {
             self.go_on_after(run.occurrence.last_nominal(), ending, now);
+            self.ramp(now);
         } else {
             self.beside.retain(|line| !line.is(nominal));
             if let Phase::Over { at, .. } = &mut self.phase {
