@@ -125,7 +125,10 @@ impl Base {
         self.note_offered(&act, &items.changed);
         items.gone = self.gone.iter().copied().collect();
         // What leaves the ledger must not leave it in the report that hands it over.
-        self.lane.items.resumed = items.resumed.take_if(|_| act != Act::Stay);
+        if act != Act::Stay {
+            self.lane.items.resumed = items.resumed.take();
+            self.lane.items.taken = std::mem::take(&mut items.taken);
+        }
         self.lane.ship_at = None;
         self.lane.seq += 1;
         let report = Report {
