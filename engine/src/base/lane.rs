@@ -44,6 +44,12 @@ impl Lane {
         self.sent.is_none()
     }
 
+    /// Whether everything can be handed over in the next report: what was taken leaves the ledger, and must not
+    /// leave it in the report that brings it back.
+    pub(super) fn can_hand_over(&self) -> bool {
+        self.is_free() && self.items.taken.is_empty()
+    }
+
     /// When the lane has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
         match &self.sent {
@@ -125,10 +131,7 @@ impl Base {
         self.note_offered(&act, &items.changed);
         items.gone = self.gone.iter().copied().collect();
         // What leaves the ledger must not leave it in the report that hands it over.
-        if act != Act::Stay {
-            self.lane.items.resumed = items.resumed.take();
-            self.lane.items.taken = std::mem::take(&mut items.taken);
-        }
+        self.lane.items.resumed = items.resumed.take_if(|_| act != Act::Stay);
         self.lane.ship_at = None;
         self.lane.seq += 1;
         let report = Report {
