@@ -192,6 +192,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub(crate) fn error(&self, status: &Status) -> Error {
         Error::from_status(status, &self.address)
     }
@@ -213,13 +217,13 @@ impl Client {
         NodeServiceClient::new(channel)
     }
 
-    fn timers(channel: Channel) -> TimerServiceClient<Channel> {
+    pub(crate) fn timers(channel: Channel) -> TimerServiceClient<Channel> {
         TimerServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 }
 
 /// A fresh id for a change: it grows with time, so that old ones can be told from new ones.
-fn request_id() -> String {
+pub(crate) fn request_id() -> String {
     Uuid::now_v7().to_string()
 }
 

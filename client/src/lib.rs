@@ -61,10 +61,13 @@ mod retry;
 mod timer;
 mod timer_info;
 mod topology;
+mod transfer;
 mod worker;
 
 pub use bytes::Bytes;
 pub use client::{Client, TimerFilter, TimerPages};
+/// The messages of the wire, for requests that the plain types have no words for; see [`Client::create_as`].
+pub use dormouse_proto::v1 as wire;
 pub use error::Error;
 pub use node::{Activity, ActivityChange, Cover, NodeInfo, NodeState};
 pub use timer::{Durability, NewTime, Placement, Scheduled, Timer};
@@ -73,4 +76,5 @@ pub use timer_info::{
 };
 pub use tonic::Code;
 pub use topology::{GroupInfo, PoolInfo, SentryInfo, ServerInfo};
+pub use transfer::{BadLine, Exporting, ImportError, ImportOptions, Imported};
 pub use worker::{Failure, Run, Worker};

@@ -17,12 +17,14 @@ mod ownership;
 mod recover;
 mod request;
 mod timers;
+mod transfer;
 
 pub(crate) use claims::Ready;
 pub use judge::Tail;
 pub use ownership::Greeting;
 pub use request::Routed;
 pub(crate) use request::{cancelled, new_time, not_found, refuse_schedule, repeated};
+pub use transfer::{Exported, Fact, Restore, Restored};
 
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session, TimerName, Token, Uid};
 use crate::message::LedgerId;

@@ -5,6 +5,7 @@
 
 use crate::hierarchy::Cover;
 use crate::id::{NodeId, RunId, TimerName, Token};
+use crate::ledger::Restored;
 use crate::message::Uncovered;
 use crate::time::{Millis, WallTime};
 use crate::timer::{
@@ -243,6 +244,8 @@ pub enum Answer {
     News(News),
     /// Stored for a node that sleeps; applied before it fires anything.
     Pending,
+    /// What became of facts that were to enter the ledger.
+    Restored(Box<Restored>),
     /// What became of a change of activity.
     Activity {
         /// Who watches, if the node sleeps now.

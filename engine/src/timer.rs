@@ -17,6 +17,7 @@ mod change;
 mod life;
 mod past;
 mod policy;
+mod rest;
 mod spec;
 mod target;
 #[cfg(test)]
