@@ -95,6 +95,10 @@ pub(crate) enum Command {
     /// Import crontabs.
     #[command(subcommand)]
     Cron(crate::cron::Command),
+    /// Import timers: an export of Dormouse, or what another scheduler has.
+    Import(crate::import::Arguments),
+    /// Write everything that a coordinator keeps to standard output.
+    Export(crate::export::Arguments),
     /// Read nodes, and make them idle or active.
     #[command(subcommand)]
     Node(crate::node::Command),
