@@ -3,6 +3,9 @@
 //! The arguments of a command are declared in its own file. Whatever is wrong in itself (a name, a duration, a
 //! missing flag) is refused here with exit code 2, before anything is done.
 
+#[cfg(test)]
+mod reference;
+
 use crate::failure::Failure;
 use crate::logs::Form;
 use crate::output::Output;
