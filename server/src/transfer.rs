@@ -8,12 +8,12 @@ use crate::pool::Handle;
 use crate::pools::Pools;
 use dormouse_edge::transfer::{self, BadLine, Line};
 use dormouse_edge::{answer, clock, fault};
-use dormouse_engine::id::PoolId;
+use dormouse_engine::id::{PoolId, TimerName, Uid};
 use dormouse_engine::ledger::{Exported, Fact, Restore, Restored, TOKEN_BITS};
 use dormouse_engine::op::Answer;
 use dormouse_engine::time::{LogIndex, Millis};
 use dormouse_proto::v1;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tonic::{Code, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -104,6 +104,8 @@ struct Brought {
     facts: Vec<Fact>,
     /// From which line each fact is, counted from 0.
     lines: Vec<u64>,
+    names: BTreeSet<TimerName>,
+    uids: BTreeSet<Uid>,
 }
 
 /// A line that cannot be imported, counted from 0.
@@ -183,6 +185,14 @@ impl Import {
             }
         }
         let brought = self.pools.entry(pool.clone()).or_default();
+        if let Fact::Timer(timer) = &fact {
+            if !brought.uids.insert(timer.uid) {
+                return Err(BadLine::whole("uid: a line before has it already"));
+            }
+            if !brought.names.insert(timer.name.clone()) {
+                return Err(BadLine::whole("name: a line before has it already"));
+            }
+        }
         brought.facts.push(fact);
         brought.lines.push(number);
         Ok(())
@@ -198,47 +208,46 @@ impl Import {
 
     async fn apply(mut self, pools: &Pools) -> Result<v1::ImportResponse, Status> {
         self.verdict()?;
-        let mut brought = Vec::new();
-        for (pool, facts) in std::mem::take(&mut self.pools) {
-            if facts.facts.is_empty() {
-                continue;
-            }
-            // A rehearsal makes no pool: in one that is not there everything would be new.
-            let handle = match pools.find(&pool) {
-                None if self.rehearse => None,
-                Some(handle) => Some(handle),
-                None => {
-                    let made = pools.find_or_make(&pool).await;
-                    Some(made.map_err(|why| answer::refusal(&why))?)
-                }
-            };
-            brought.push((handle, facts));
-        }
+        let brought = std::mem::take(&mut self.pools).into_iter();
+        let mut brought: Vec<_> = brought
+            .filter(|(_, facts)| !facts.facts.is_empty())
+            .map(|(pool, facts)| (pools.find(&pool), pool, facts))
+            .collect();
         let rehearsed = self.pass(&brought, true).await?;
         self.verdict()?;
-        let answer = match self.rehearse {
-            true => rehearsed,
-            false => self.pass(&brought, false).await?,
-        };
+        if self.rehearse {
+            return Ok(self.answer(rehearsed));
+        }
+        // No pool is made for an import that is refused.
+        for (handle, pool, _) in &mut brought {
+            let made = pools.find_or_make(pool).await;
+            *handle = Some(made.map_err(|why| answer::refusal(&why))?);
+        }
+        let applied = self.pass(&brought, false).await?;
         // Somebody took a name between the two passes.
         self.verdict()?;
-        Ok(v1::ImportResponse {
+        Ok(self.answer(applied))
+    }
+
+    fn answer(self, counts: v1::ImportResponse) -> v1::ImportResponse {
+        v1::ImportResponse {
             refused: self.bad.into_iter().map(Bad::told).collect(),
-            ..answer
-        })
+            ..counts
+        }
     }
 
     /// Has every pool judge, or take in, what it is brought.
     async fn pass(
         &mut self,
-        brought: &[(Option<Handle>, Brought)],
+        brought: &[(Option<Handle>, PoolId, Brought)],
         rehearse: bool,
     ) -> Result<v1::ImportResponse, Status> {
         let mut answer = v1::ImportResponse::default();
         let mut taken = Vec::new();
-        for (handle, facts) in brought {
+        for (handle, _, facts) in brought {
             let restored = match handle {
                 Some(handle) => self.bring(handle, facts, rehearse).await?,
+                // In a pool that is not there everything is new.
                 None => Restored {
                     created: facts.timers(),
                     ..Restored::default()

@@ -133,6 +133,7 @@ async fn one_wrong_line_keeps_everything_out_and_every_wrong_line_is_named() {
     lines.insert(3, fresh.clone());
     lines.insert(4, "{\"kind\":\"timer\",\"uid\":7}".into());
     lines.insert(5, fresh.replace("pools/default", "pools/elsewhere"));
+    lines.insert(6, fresh.clone());
     // The end counts the lines before it, of which there are more now.
     let refused = import(&server, &lines, v1::ImportRequest::default())
         .await
@@ -140,7 +141,7 @@ async fn one_wrong_line_keeps_everything_out_and_every_wrong_line_is_named() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert_eq!(
         violations(&refused),
-        ["lines[4]:23", "lines[5]", "lines[6]"]
+        ["lines[4]:23", "lines[5]", "lines[6]", "lines[7]"]
     );
     assert_eq!(list(&server).await.len(), 1);
 
@@ -151,7 +152,7 @@ async fn one_wrong_line_keeps_everything_out_and_every_wrong_line_is_named() {
     let part = import(&server, &lines, partial).await.unwrap();
     assert_eq!((part.created, part.known), (1, 1));
     let left: Vec<u64> = part.refused.iter().map(|it| it.line).collect();
-    assert_eq!(left, [5, 6, 7]);
+    assert_eq!(left, [5, 6, 7, 8]);
     server.stop().await;
 }
 
@@ -213,5 +214,45 @@ async fn a_stream_that_is_cut_off_and_lines_that_are_not_whole_change_nothing() 
     };
     assert_eq!(import(&server, &lines, rehearsal).await.unwrap().created, 1);
     assert!(list(&server).await.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_import_makes_no_pool() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    create(&server, "default", "a").await;
+    let lines: Vec<String> = export(&server)
+        .await
+        .into_iter()
+        .map(|line| {
+            line.replace("\"default\"", "\"fresh\"")
+                .replace("pools/default", "pools/fresh")
+        })
+        .collect();
+    let pools = async || {
+        let info = server.admin().server_info(v1::ServerInfoRequest {}).await;
+        info.unwrap().into_inner().pools
+    };
+    let mut wrong = lines.clone();
+    wrong.insert(3, lines[2].clone());
+    let refused = import(&server, &wrong, v1::ImportRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let rehearsal = v1::ImportRequest {
+        validate_only: true,
+        ..v1::ImportRequest::default()
+    };
+    assert_eq!(import(&server, &lines, rehearsal).await.unwrap().created, 1);
+    assert_eq!(pools().await, ["default"]);
+    assert_eq!(
+        import(&server, &lines, v1::ImportRequest::default())
+            .await
+            .unwrap()
+            .created,
+        1
+    );
+    assert_eq!(pools().await, ["default", "fresh"]);
     server.stop().await;
 }
