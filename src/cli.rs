@@ -3,6 +3,9 @@
 //! The arguments of a command are declared in its own file. Whatever is wrong in itself (a name, a duration, a
 //! missing flag) is refused here with exit code 2, before anything is done.
 
+#[cfg(test)]
+mod reference;
+
 use crate::failure::Failure;
 use crate::logs::Form;
 use crate::output::Output;
@@ -95,6 +98,10 @@ pub(crate) enum Command {
     /// Import crontabs, and show what cron expressions mean.
     #[command(subcommand)]
     Cron(crate::cron::Command),
+    /// Import timers: an export of Dormouse, or what another scheduler has.
+    Import(crate::import::Arguments),
+    /// Write everything that a coordinator keeps to standard output.
+    Export(crate::export::Arguments),
     /// Read nodes, and make them idle or active.
     #[command(subcommand)]
     Node(crate::node::Command),

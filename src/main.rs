@@ -12,6 +12,8 @@ mod server;
 
 mod cron;
 mod crontab;
+mod export;
+mod import;
 mod node;
 mod timer;
 mod topology;
@@ -23,6 +25,7 @@ mod logs;
 mod names;
 mod output;
 mod shutdown;
+mod source;
 mod words;
 
 use clap::Parser as _;
@@ -68,6 +71,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(arguments, &peer).await,
         Command::Timer(command) => timer::run(command, &peer).await,
         Command::Cron(command) => cron::run(command, &peer).await,
+        Command::Import(arguments) => import::run(arguments, &peer).await,
+        Command::Export(arguments) => export::run(arguments, &peer).await,
         Command::Node(command) => node::run(command, &peer).await,
         Command::Topology(arguments) => topology::run(arguments, &peer).await,
         Command::Worker(arguments) => worker::run(arguments, &peer).await,

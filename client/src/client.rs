@@ -201,6 +201,10 @@ impl Client {
         self.timeout
     }
 
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub(crate) fn error(&self, status: &Status) -> Error {
         Error::from_status(status, &self.address)
     }

@@ -22,6 +22,7 @@ mod life;
 mod missed;
 mod past;
 mod policy;
+mod rest;
 mod spec;
 mod target;
 #[cfg(test)]

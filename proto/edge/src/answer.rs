@@ -202,6 +202,7 @@ pub fn unexpected(answer: &Answer) -> Status {
         Answer::Runs { .. } => "runs",
         Answer::Dead { .. } => "dead runs",
         Answer::News(_) => "news",
+        Answer::Restored(_) => "restored facts",
         Answer::Activity { .. } => "an activity",
         Answer::Refused(_) => "a refusal",
     };

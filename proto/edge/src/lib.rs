@@ -12,5 +12,6 @@ pub mod listen;
 pub mod request;
 pub mod session;
 pub mod timers;
+pub mod transfer;
 
 mod defaults;

@@ -18,6 +18,7 @@ use dormouse_edge::clock::{self, Alarm};
 use dormouse_edge::timers::Feed;
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::PoolId;
+use dormouse_engine::ledger::Exported;
 use dormouse_engine::op::Answer;
 use dormouse_engine::pool::{Config, Effect, Input, Link, Pool};
 use dormouse_engine::record::Record;
@@ -62,9 +63,21 @@ type Written = Result<u64, store::Error>;
 #[derive(Default)]
 struct Turn {
     effects: Vec<Effect>,
-    views: Vec<(oneshot::Sender<Seen>, Seen)>,
+    views: Vec<View>,
     /// The number of the newest change after it.
     newest: u64,
+}
+
+/// What somebody wants to see, as it is after the turn; it may be shown once that is durable.
+enum View {
+    Seen(oneshot::Sender<Seen>, Seen),
+    Exported(oneshot::Sender<Exported>, Box<Exported>),
+}
+
+/// Somebody who wants to see what is after the turn.
+enum Viewer {
+    Seen(oneshot::Sender<Seen>),
+    Exported(oneshot::Sender<Exported>),
 }
 
 /// Whether the loop goes on.
@@ -227,7 +240,16 @@ impl Task {
                         op,
                     });
                 }
-                Mail::Viewed { answer } => views.push(answer),
+                Mail::Brought { restore, answer } => {
+                    self.last_ask += 1;
+                    self.asks.insert(self.last_ask, answer);
+                    inputs.push(Input::Brought {
+                        ask: self.last_ask,
+                        restore,
+                    });
+                }
+                Mail::Viewed { answer } => views.push(Viewer::Seen(answer)),
+                Mail::Exported { answer } => views.push(Viewer::Exported(answer)),
                 Mail::Stop => next = Next::End,
             }
         }
@@ -250,11 +272,11 @@ impl Task {
     }
 
     /// Hands the records to the journal; the rest waits for them, and for those before them.
-    fn submit(&mut self, decision: Decision<Effect>, viewers: Vec<oneshot::Sender<Seen>>) {
+    fn submit(&mut self, decision: Decision<Effect>, viewers: Vec<Viewer>) {
         let Decision { records, effects } = decision;
         let views = viewers
             .into_iter()
-            .map(|viewer| (viewer, self.seen()))
+            .map(|viewer| self.show(viewer))
             .collect();
         let turn = Turn {
             effects,
@@ -275,6 +297,16 @@ impl Task {
         } else {
             self.turns.push_back(turn);
             self.writer.barrier_then(done);
+        }
+    }
+
+    fn show(&self, viewer: Viewer) -> View {
+        match viewer {
+            Viewer::Seen(answer) => View::Seen(answer, self.seen()),
+            Viewer::Exported(answer) => {
+                let exported = self.machine.ledger().export(clock::now().wall);
+                View::Exported(answer, Box::new(exported))
+            }
         }
     }
 
@@ -326,8 +358,12 @@ impl Task {
         }
         self.newest
             .send_if_modified(|told| std::mem::replace(told, turn.newest) != turn.newest);
-        for (viewer, seen) in turn.views {
-            let _ = viewer.send(seen);
+        for view in turn.views {
+            // Who does not wait any more has lost nothing by it.
+            match view {
+                View::Seen(viewer, seen) => drop(viewer.send(seen)),
+                View::Exported(viewer, exported) => drop(viewer.send(*exported)),
+            }
         }
     }
 
