@@ -369,6 +369,12 @@ GROUPS = [
             for field in ("durability", "isolation", "effort", "misfire", "overlap")
             for number in (99, -1, (1 << 31) - 1)
         ),
+        (
+            "what may begin once, fired without asking",
+            timer(effort=pb.EFFORT_AT_MOST_ONCE, isolation=pb.ISOLATION_FIRE),
+            INVALID,
+            "timer.isolation",
+        ),
         ("gap 99", daily(dst={"gap": 99}), INVALID, "timer.dst.gap"),
         ("overlap of clocks 99", daily(dst={"overlap": 99}), INVALID, "timer.dst.overlap"),
         *times("timer.start_time", lambda value: daily(start_time=value)),

@@ -39,7 +39,7 @@ from dormouse import (
     TimerInfo,
     TimerState,
 )
-from processes import Cluster
+from processes import Cluster, Pair
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXAMPLE_LIMIT_S = 30.0
@@ -154,10 +154,10 @@ async def test_a_long_run_is_kept_alive_by_the_worker(client: Client) -> None:
     @worker.handler(name)
     async def slow(run: Run) -> None:
         attempts.append(run.attempt)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.5)
         worker.stop()
 
-    retry = Retry(attempt_timeout=timedelta(milliseconds=500))
+    retry = Retry(attempt_timeout=timedelta(seconds=1))
     created = await client.create(Timer(After(timedelta(0)), Handler(name), retry=retry))
     await asyncio.wait_for(worker.run(), LIMIT_S)
     await eventually(client, created.name, TimerState.DONE)
@@ -352,3 +352,44 @@ async def test_a_watch_begins_with_everything_and_tells_what_becomes(cluster: Cl
         change = await watched(resumed, lambda it: not isinstance(it, RunChanged))
         assert not isinstance(change, Reset)
         assert seen.resume_token
+
+
+async def test_a_worker_returns_to_an_agent_that_was_killed(tmp_path: Path) -> None:
+    with Pair(tmp_path) as pair:
+        async with Client(pair.agent) as client, Working(client) as working:
+            await _create_when_up(client)
+            created = await client.create(Timer(Every(timedelta(seconds=1)), Handler(working.name)))
+            first = await working.next()
+            pair.kill("agent")
+            await asyncio.sleep(0.5)
+            pair.start("agent")
+            while (run := await working.next()).run == first.run:
+                pass
+            assert (run.timer, run.token > first.token) == (created.name, True)
+
+
+async def test_a_watch_outlives_its_coordinator(tmp_path: Path) -> None:
+    with Pair(tmp_path) as pair:
+        async with Client(pair.coordinator) as client:
+            created = await _create_when_up(client)
+            changes = client.watch()
+            assert isinstance(await watched(changes, lambda it: True), Reset)
+            await watched(changes, lambda it: isinstance(it, TimerChanged) and it.timer.name == created.name)
+            pair.kill("coordinator")
+            pair.start("coordinator")
+            other = await _create_when_up(client)
+            told = await watched(changes, lambda it: isinstance(it, TimerChanged) and it.timer.name == other.name)
+            assert isinstance(told, TimerChanged) and told.timer.uid == other.uid
+
+
+async def _create_when_up(client: Client) -> TimerInfo:
+    """A timer, as soon as somebody answers."""
+
+    async def create() -> TimerInfo:
+        while True:
+            try:
+                return await client.create(later())
+            except dormouse.Unavailable:
+                await asyncio.sleep(0.05)
+
+    return await asyncio.wait_for(create(), LIMIT_S)
