@@ -13,6 +13,7 @@ use crate::link;
 use crate::local::{self, Failure, LocalRun};
 use crate::task::{Mailbox, Task};
 use dormouse_edge::listen::{self, Address};
+use dormouse_edge::timers::Feed;
 use dormouse_engine::base::View;
 use dormouse_engine::id::{TimerId, TimerName, Uid};
 use dormouse_engine::op::{Answer, Cancelled, NewTime, Op, Refusal};
@@ -114,16 +115,23 @@ impl Agent {
             asks: asked,
         };
         let task = Task::new(recovered, writer.clone(), Arc::clone(&executor), mailbox)?;
+        let feed = Feed {
+            counter: Uuid::now_v7().as_u128(),
+            turns: task.changes(),
+        };
+        let stop = CancellationToken::new();
         let (ended_sender, ended) = watch::channel(None);
         let agent = Self {
             asking: Asking {
                 asks,
                 node: config.node.clone(),
                 pool: config.pool.clone(),
+                feed,
+                stop: stop.clone(),
             },
             executor,
             address: listening.address().clone(),
-            stop: CancellationToken::new(),
+            stop,
             ended,
         };
         events::ready(&config.node, listening.address());
@@ -235,7 +243,8 @@ impl Agent {
         self.asking.view().await
     }
 
-    /// Runs `handler` in this process for every run of `name`, at most 64 at once.
+    /// Runs `handler` in this process for every run of `name`, at most 64 at once. If the right to a run ends before
+    /// the handler does, its future is dropped where it waits.
     pub fn handle<F, Fut>(&self, name: HandlerName, handler: F)
     where
         F: Fn(LocalRun) -> Fut + Send + Sync + 'static,

@@ -213,7 +213,7 @@ impl Client {
         NodeServiceClient::new(channel)
     }
 
-    fn timers(channel: Channel) -> TimerServiceClient<Channel> {
+    pub(crate) fn timers(channel: Channel) -> TimerServiceClient<Channel> {
         TimerServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 }

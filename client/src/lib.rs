@@ -57,6 +57,7 @@ mod convert;
 mod error;
 mod id;
 mod node;
+mod preview;
 mod retry;
 mod timer;
 mod timer_info;
@@ -67,6 +68,7 @@ pub use bytes::Bytes;
 pub use client::{Client, TimerFilter, TimerPages};
 pub use error::Error;
 pub use node::{Activity, ActivityChange, Cover, NodeInfo, NodeState};
+pub use preview::{Gap, PreviewWindow, PreviewedTime, Repeated};
 pub use timer::{Durability, NewTime, Placement, Scheduled, Timer};
 pub use timer_info::{
     CancelOutcome, RunRecord, RunState, ScheduleInfo, Target, TimerInfo, TimerState,

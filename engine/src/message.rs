@@ -318,6 +318,8 @@ pub enum Order {
         epoch: Epoch,
         /// As it is now.
         timers: Vec<Timer>,
+        /// Timers of the node that are no more: they ended while others had them.
+        gone: Vec<Uid>,
         /// Tokens of the node's own runs are above this one.
         floor: Token,
     },

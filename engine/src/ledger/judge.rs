@@ -45,6 +45,9 @@ impl Ledger {
         for uid in &items.handed {
             self.judge_handed(tail, *uid);
         }
+        for (uid, run) in &items.past {
+            self.note_run(*uid, run.clone());
+        }
         refused
     }
 
@@ -140,8 +143,8 @@ impl Ledger {
             .timers
             .get(&uid)
             .is_some_and(|e| e.timer.home.as_ref() == Some(&tail.node));
-        if own {
-            self.remove(uid);
+        if own && let Some(entry) = self.remove(uid) {
+            self.note_removed(uid, entry.timer.name);
         }
     }
 
@@ -160,7 +163,7 @@ impl Ledger {
 
     fn note_taken(&mut self, node: &NodeId, uid: Uid) {
         let Some(entry) = self.timers.get(&uid) else {
-            return;
+            return self.note_end_heard(node, uid);
         };
         if entry.held != Some(Held::Giving) || entry.timer.home.as_ref() != Some(node) {
             return;
@@ -173,6 +176,15 @@ impl Ledger {
             });
         } else {
             self.remove(uid);
+        }
+    }
+
+    /// The home has heard that a timer of it is no more.
+    fn note_end_heard(&mut self, node: &NodeId, uid: Uid) {
+        let ended = self.ended_elsewhere.get_mut(node);
+        if ended.is_some_and(|ended| ended.remove(&uid)) {
+            self.gone.remove(&uid);
+            self.turn.dirty.insert(Key::Gone(uid));
         }
     }
 
