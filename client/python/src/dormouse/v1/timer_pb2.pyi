@@ -533,7 +533,7 @@ class Timer(google.protobuf.message.Message):
 
     @property
     def misfire_grace(self) -> google.protobuf.duration_pb2.Duration:
-        """Late by less than this is on time. Set by the client; 60 s if absent."""
+        """Late by less than this is on time; at least 1 s. Set by the client; 60 s if absent."""
 
     @property
     def catchup_window(self) -> google.protobuf.duration_pb2.Duration:
@@ -691,8 +691,8 @@ class Cron(google.protobuf.message.Message):
     EXPRESSION_FIELD_NUMBER: builtins.int
     ZONE_FIELD_NUMBER: builtins.int
     expression: builtins.str
-    """Five fields, or six with seconds first, or a macro such as `@hourly`; at most 1024 characters. Required; set by
-    the client.
+    """Five fields, or six with seconds first, or a macro such as `@hourly`; at most 1024 bytes. `H` stands for a value
+    that the timer's uid chooses. Required; set by the client.
     """
     zone: builtins.str
     """An IANA time zone such as `Europe/Berlin`. Set by the client; UTC if empty, never the machine's."""
@@ -953,15 +953,17 @@ class RetryPolicy(google.protobuf.message.Message):
     """Each wait is this many times the last: 1 to 10. Set by the client; 2 if 0."""
     @property
     def backoff_min(self) -> google.protobuf.duration_pb2.Duration:
-        """The wait before the second attempt; at least 1 ms. Set by the client; 1 s if absent."""
+        """The wait before the second attempt; 1 ms to 7 days. Set by the client; 1 s if absent."""
 
     @property
     def backoff_max(self) -> google.protobuf.duration_pb2.Duration:
-        """The longest wait; not below `backoff_min`. Set by the client; 5 min if absent."""
+        """The longest wait; not below `backoff_min`, up to 7 days. Set by the client; 5 min if absent."""
 
     @property
     def attempt_timeout(self) -> google.protobuf.duration_pb2.Duration:
-        """An attempt that is neither settled nor extended for this long has failed. Set by the client; 60 s if absent."""
+        """An attempt that is neither settled nor extended for this long has failed: 1 s to 24 h. Set by the client; 60 s if
+        absent.
+        """
 
     def __init__(
         self,
@@ -1271,7 +1273,9 @@ class UpdateTimerRequest(google.protobuf.message.Message):
 
     @property
     def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
-        """The fields to change. Set by the client; all that a client sets if absent."""
+        """The fields of Timer to change, each as a whole; one that is left out in `timer` is set to its default. `placement`
+        and `durability` cannot change. Set by the client; all that a client sets if absent.
+        """
 
     def __init__(
         self,
@@ -1698,7 +1702,9 @@ class PreviewScheduleRequest(google.protobuf.message.Message):
     """How many: 1 to 1000. Set by the client; 10 if 0."""
     @property
     def schedule(self) -> global___Schedule:
-        """The schedule. Required; set by the client."""
+        """The schedule, checked as in CreateTimer. Required; set by the client. What `H` stands for is known only of a timer
+        that exists: here it is what it would be by a uid of zero.
+        """
 
     @property
     def dst(self) -> global___DstPolicy:
@@ -1753,7 +1759,7 @@ class PreviewedTime(google.protobuf.message.Message):
     local_time: builtins.str
     """The same with offset and zone, as RFC 9557 writes it."""
     note: builtins.str
-    """Says so if a change of the clocks moved or doubled it; empty otherwise."""
+    """Says in words if a change of the clocks moved or doubled it, or left out a time before it; empty otherwise."""
     @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """The instant."""
@@ -1997,10 +2003,12 @@ class WatchTimersResponse(google.protobuf.message.Message):
     removed: builtins.str
     """The timer of this full name is no more."""
     resume_token: builtins.str
-    """Where to go on after this change."""
+    """Where to go on after this change. Empty while the timers that there are are told, but for the last of them: who
+    breaks off before that begins anew.
+    """
     reset: builtins.bool
     """Forget everything that was told before: what follows is every timer that there is. True in the first answer
-    without a resume token, or with one that is too old; such an answer may have no change.
+    without a resume token, or with one that is too old; that answer has no change.
     """
     @property
     def timer(self) -> global___Timer:
