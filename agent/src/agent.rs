@@ -41,6 +41,7 @@ const CONCURRENCY: u32 = 64;
 /// use dormouse_agent::engine::id::{NodeId, PoolId, RackId, TimerId};
 /// use dormouse_agent::engine::time::Millis;
 /// use dormouse_agent::engine::timer::{HandlerName, When};
+/// use dormouse_agent::targets::Targets;
 /// use dormouse_agent::{Agent, Config, REPLICATE_AFTER};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,6 +54,7 @@ const CONCURRENCY: u32 = 64;
 ///     data: "/var/lib/example/dormouse".into(),
 ///     replicate_after: REPLICATE_AFTER,
 ///     insecure: false,
+///     targets: Targets::default(),
 /// })
 /// .await?;
 ///
@@ -105,6 +107,7 @@ impl Agent {
             why: "is no address",
         })?;
         listen::check(&config.listen, config.insecure)?;
+        let targets = life::prepare_targets(&config).await?;
         let (writer, recovered) = life::recover(&config).await?;
         let listening = listen::listen(&config.listen, config.insecure).await?;
         let executor = Executor::start().map_err(Error::system("a thread or a timer"))?;
@@ -135,7 +138,8 @@ impl Agent {
             ended,
         };
         events::ready(&config.node, listening.address());
-        let life = Life::begin(&agent, task, writer, (endpoint, events), listening);
+        let life = Life::begin(&agent, task, writer, (endpoint, events), listening)
+            .with_targets(targets.offer(&agent.executor));
         tokio::spawn(async move {
             // Somebody may look at it, or nobody.
             ended_sender.send_replace(Some(life.live().await));

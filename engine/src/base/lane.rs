@@ -125,7 +125,10 @@ impl Base {
         self.note_offered(&act, &items.changed);
         items.gone = self.gone.iter().copied().collect();
         // What leaves the ledger must not leave it in the report that hands it over.
-        self.lane.items.resumed = items.resumed.take_if(|_| act != Act::Stay);
+        if act != Act::Stay {
+            self.lane.items.resumed = items.resumed.take();
+            self.lane.items.taken = std::mem::take(&mut items.taken);
+        }
         self.lane.ship_at = None;
         self.lane.seq += 1;
         let report = Report {
@@ -243,7 +246,10 @@ impl Base {
     fn note_shipped(&mut self, report: &Report, refused: &[(Uid, Refusal)]) {
         match report.items.resumed {
             Some(_) => self.own_all_that_left_the_ledger(),
-            None => self.own_what_left_the_ledger(&report.items.taken),
+            None => {
+                let taken = report.items.taken.iter().map(|(uid, _)| *uid);
+                self.own_what_left_the_ledger(&taken.collect::<Vec<_>>());
+            }
         }
         for timer in &report.items.changed {
             let refusal = refused

@@ -2,7 +2,7 @@
 
 use super::desk::Origin;
 use super::{Base, Entry, Stance};
-use crate::id::{Session, Uid};
+use crate::id::{Session, Token, Uid};
 use crate::message::{Act, Order, Report, Resumed};
 use crate::op::{Answer, Op};
 use crate::planted::{self, Fault};
@@ -236,7 +236,7 @@ impl Base {
     fn take_given(&mut self, now: Now, timers: Vec<Timer>) {
         let mut back = BTreeSet::new();
         for timer in timers {
-            let uid = timer.uid;
+            let (uid, token) = (timer.uid, timer.token);
             let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
             // Every giving back follows a claim, and so has a newer token.
             let newer = self
@@ -250,7 +250,7 @@ impl Base {
                 // An old copy: the timer was handed over again since, and is not taken.
                 continue;
             }
-            self.lane.items.taken.push(uid);
+            self.lane.items.taken.push((uid, token));
         }
         self.lane.forget_handed(&back);
         self.lane.ship_by(now.boot);
@@ -261,7 +261,8 @@ impl Base {
         for uid in &gone {
             self.remove(*uid);
         }
-        self.lane.items.taken.extend(gone);
+        let ended = gone.into_iter().map(|uid| (uid, Token::default()));
+        self.lane.items.taken.extend(ended);
     }
 
     /// Pinned timers of a node that has just woken wait for the changes that the coordinator may have stored.

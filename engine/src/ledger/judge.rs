@@ -5,7 +5,7 @@
 //! when it resumes. A cancellation is final whoever made it.
 
 use super::{Entry, Held, Ledger, Stance};
-use crate::id::{NodeId, Uid};
+use crate::id::{NodeId, Token, Uid};
 use crate::message::Items;
 use crate::op::Refusal;
 use crate::record::Key;
@@ -29,8 +29,8 @@ impl Ledger {
         if let Some(index) = items.resumed {
             self.note_resumed(&tail.node, index);
         }
-        for uid in &items.taken {
-            self.note_taken(&tail.node, *uid);
+        for (uid, token) in &items.taken {
+            self.note_taken(&tail.node, *uid, *token);
         }
         // What is gone makes room for another timer of its name.
         for uid in &items.gone {
@@ -161,11 +161,13 @@ impl Ledger {
         }
     }
 
-    fn note_taken(&mut self, node: &NodeId, uid: Uid) {
+    /// The home has a timer that was given back. What is on its way again since has a newer token.
+    fn note_taken(&mut self, node: &NodeId, uid: Uid, token: Token) {
         let Some(entry) = self.timers.get(&uid) else {
             return self.note_end_heard(node, uid);
         };
-        if entry.held != Some(Held::Giving) || entry.timer.home.as_ref() != Some(node) {
+        let own = entry.held == Some(Held::Giving) && entry.timer.home.as_ref() == Some(node);
+        if !own || entry.timer.token != token {
             return;
         }
         if entry.timer.spec.durability.is_replicated() {

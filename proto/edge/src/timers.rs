@@ -14,7 +14,6 @@ pub use watch::Feed;
 
 use crate::answer;
 use crate::clock;
-use crate::fault;
 use crate::request::{self, Here};
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Change, Op, Refusal};
@@ -22,8 +21,7 @@ use dormouse_engine::schedule;
 use dormouse_proto::v1;
 use std::sync::Arc;
 use tonic::codegen::BoxStream;
-use tonic::{Code, Request, Response, Status, Streaming};
-use tonic_types::StatusExt as _;
+use tonic::{Request, Response, Status, Streaming};
 use v1::timer_service_server::{TimerService, TimerServiceServer};
 
 /// Whoever decides about timers: a pool's coordinator, or an agent's base.

@@ -355,7 +355,7 @@ fn items() -> impl Strategy<Value = Items> {
         vec(timer(), 0..3),
         vec(uid(), 0..3),
         vec(uid(), 0..3),
-        vec(uid(), 0..3),
+        vec((uid(), token()), 0..3),
     );
     let runs = (
         vec((uid(), token(), outcome()), 0..3),

@@ -74,10 +74,7 @@ enum Place {
     /// It knows what has changed up to this; if none, it knows nothing.
     After(Option<u64>),
     /// It is being told every timer that there is, up to this one; what changes meanwhile comes after this number.
-    Listing {
-        last: Option<TimerName>,
-        then: u64,
-    },
+    Listing { last: Option<TimerName>, then: u64 },
 }
 
 impl<A: Ask> Watching<A> {
@@ -146,7 +143,11 @@ impl<A: Ask> Watching<A> {
         let more = more && !timers.is_empty();
         let last = timers.last().map(|timer| timer.name.clone());
         for timer in &timers {
-            self.tell(Some(Change::Timer(answer::timer(timer))), String::new(), false);
+            self.tell(
+                Some(Change::Timer(answer::timer(timer))),
+                String::new(),
+                false,
+            );
         }
         if more {
             self.place = Place::Listing { last, then };
