@@ -1703,7 +1703,7 @@ class PreviewScheduleRequest(google.protobuf.message.Message):
     @property
     def schedule(self) -> global___Schedule:
         """The schedule, checked as in CreateTimer. Required; set by the client. What `H` stands for is known only of a timer
-        that exists: here it is what it would be by a uid of zero.
+        that exists: here it is one of its choices.
         """
 
     @property
