@@ -211,7 +211,6 @@ LOCAL_ADDRESSES = [
     "0177.0.0.1",
     "localhost",
     "LOCALHOST",
-    "localhost.",
     "0.0.0.0",
     "[::1]",
     "[::]",
@@ -495,6 +494,11 @@ GROUPS = [
     group(
         "HTTP to addresses that are refused",
         *((f"local {host}", stories.never_called(host), "DEAD or FAILED") for host in LOCAL_ADDRESSES),
+        (
+            "local, but not found by every resolver",
+            stories.never_called("localhost.", "allow|not found"),
+            "DEAD or FAILED",
+        ),
         *((f"metadata or private {host}", stories.never_called(host), "DEAD or FAILED") for host in METADATA_ADDRESSES),
         places=AGENT,
     ),

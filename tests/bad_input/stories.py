@@ -319,9 +319,10 @@ def _played(member, play: Callable[[Work], Iterator[wpb.WorkRequest]]) -> Answer
 
 
 class _End:
-    def __init__(self, timer: pb.Timer) -> None:
+    def __init__(self, member, timer: pb.Timer) -> None:
         self.state = pb.TimerState.Name(timer.state).removeprefix("TIMER_STATE_")
-        self.reason = timer.last_run.reason
+        runs = member.timers.ListRuns(pb.ListRunsRequest(name=timer.name), timeout=LIMIT_S).runs
+        self.reason = runs[0].reason if runs else ""
 
 
 def _end_of(member, name: str) -> _End:
@@ -331,15 +332,15 @@ def _end_of(member, name: str) -> _End:
     while True:
         timer = member.timers.GetTimer(pb.GetTimerRequest(name=name), timeout=LIMIT_S).timer
         if timer.state not in going or time.monotonic() > until:
-            return _End(timer)
+            return _End(member, timer)
         time.sleep(0.02)
 
 
 # ---- targets
 
 
-def never_called(host: str) -> Callable[[object, object], Answer]:
-    """A timer that is to call this host runs, fails because the address is not allowed, and calls nobody."""
+def never_called(host: str, reason: str = "allow") -> Callable[[object, object], Answer]:
+    """A timer that is to call this host runs, fails for this reason, and calls nobody."""
 
     def send(stage, member) -> Answer:
         with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
@@ -353,7 +354,7 @@ def never_called(host: str) -> Callable[[object, object], Answer]:
             if answer.code != "OK":
                 return answer
             ended = _end_of(member, answer.value.timer.name)
-            if not re.search(r"allow", ended.reason):
+            if not re.search(reason, ended.reason):
                 return Answer(f"{ended.state} with the reason {ended.reason!r}")
             try:
                 listener.accept()[0].close()

@@ -133,11 +133,12 @@ async def test_what_fails_is_tried_again_and_then_dead_and_can_be_requeued_or_pu
         first, second = await working.next(), await working.next()
         assert (first.attempt, second.attempt, first.run) == (1, 2, second.run)
         assert first.token < second.token
-        await eventually(client, created.name, TimerState.DEAD)
+        ended = await eventually(client, created.name, TimerState.DEAD)
         dead = [it async for it in client.list_dead_runs() if it.timer == created.name]
         assert [(it.state, it.run) for it in dead] == [(RunState.DEAD, first.run)]
         history = [it async for it in client.list_runs(created.name)]
         assert [it.attempt for it in history] == [2, 1] and history[0].reason == "no"
+        assert ended.last_run is not None and ended.last_run.reason == "no"
         await client.requeue_dead_run(created.name, first.run)
         again = await working.next()
         assert again.run == first.run and again.token > second.token
