@@ -13,6 +13,7 @@ mod allowlist;
 mod answer;
 mod command;
 mod dial;
+mod file;
 mod group;
 mod http;
 mod placeholder;
@@ -30,7 +31,7 @@ pub use http::Http;
 
 use self::http::Requests;
 use crate::executor::{CREDITS_MAX, Executor};
-use crate::local;
+use crate::{events, local};
 use command::Commands;
 use dormouse_engine::id::NodeId;
 use dormouse_engine::timer::Target;
@@ -92,6 +93,8 @@ impl Prepared {
 
     /// Offers every place. The tasks end when the executor is closed and everything that they began has ended.
     pub(crate) fn offer(self, executor: &Arc<Executor>) -> JoinSet<()> {
+        let requests = self.requests.as_ref().map_or(0, |(_, most)| *most);
+        events::targets_offered(requests, self.commands.len());
         let mut workers = JoinSet::new();
         if let Some((requests, concurrency)) = self.requests {
             let requests = Arc::new(requests);

@@ -15,6 +15,7 @@ mod claims;
 mod judge;
 mod ownership;
 mod past;
+mod pending;
 mod recover;
 mod request;
 mod timers;

@@ -14,11 +14,11 @@
 //!
 //! Only `argv` is required. Whether the file may be trusted is `trusted`'s affair, what values may be `placeholder`'s.
 
-use super::Error;
 use super::placeholder::Arguments;
 use super::reason;
 use super::trusted::{self, Sight};
 use super::user::User;
+use super::{Error, file};
 use crate::executor::CREDITS_MAX;
 use dormouse_engine::id::TimerId;
 use dormouse_engine::timer::{HandlerName, Target};
@@ -101,9 +101,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Error> {
 }
 
 fn parse(text: &str) -> Result<Vec<Entry>, String> {
-    let document = toml::Deserializer::parse(text).map_err(|error| error.to_string())?;
-    let file: File = serde_path_to_error::deserialize(document)
-        .map_err(|error| format!("{}: {}", error.path(), error.inner().message()))?;
+    let file: File = file::read_toml(text)?;
     let entries = file.command.into_iter();
     entries
         .map(|(name, written)| entry(&name, written).map_err(|why| format!("command.{name}.{why}")))
@@ -114,7 +112,8 @@ fn entry(name: &str, written: Written) -> Result<Entry, String> {
     let id = TimerId::new(name).ok();
     let place = id.and_then(|_| Target::command_place(name));
     let place = place.ok_or(
-        "argv: the name of the entry must be up to 63 of a-z, 0-9, '-', '.' and '_', with a letter or digit at both ends",
+        "argv: the name of the entry must be up to 63 of a-z, 0-9, '-', '.' and '_', with a letter or digit at both \
+         ends",
     )?;
     let directory = written.directory.unwrap_or_else(|| "/".into());
     if !directory.is_absolute() {

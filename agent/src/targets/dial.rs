@@ -77,7 +77,9 @@ impl Dialer {
         is_tls: bool,
     ) -> Result<Box<dyn Connection>, String> {
         if is_tls && !self.has_roots {
-            return Err("this machine knows no certificate authority; install ca-certificates, or name a file as `ca` in the agent's configuration".into());
+            return Err("this machine knows no certificate authority; install ca-certificates, or name a file as \
+                        `ca` in the agent's configuration"
+                .into());
         }
         let stream = self.reach(&self.addresses(host, port).await?).await?;
         if !is_tls {
@@ -111,7 +113,8 @@ impl Dialer {
         let refused = addresses.first().map(|it| (it.ip(), judged(it)));
         Err(match refused {
             Some((address, Err(what))) => format!(
-                "{host} is at {address}, which is {what} and refused; the owner of the node can allow it in the agent's configuration"
+                "{host} is at {address}, which is {what} and refused; the owner of the node can allow it in the agent's \
+                 configuration"
             ),
             _ => format!("{host} has no address"),
         })
