@@ -9,8 +9,11 @@ use crate::id::{NodeId, Token, Uid};
 use crate::message::Items;
 use crate::op::Refusal;
 use crate::record::Key;
-use crate::time::{LogIndex, Millis};
+use crate::time::{LogIndex, Millis, WallTime};
 use crate::timer::{Durability, Timer};
+
+/// A node gives up on a proposal before it is this old.
+const PROPOSAL_OLD: Millis = Millis(60_000);
 
 /// Who reports, and how far it may be believed.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub struct Tail {
     pub owns: bool,
     /// Up to where it knew the ledger.
     pub known: LogIndex,
+    /// When it is judged.
+    pub now: WallTime,
 }
 
 impl Ledger {
@@ -112,6 +117,10 @@ impl Ledger {
             .is_some_and(|n| n.stance == Stance::Parked);
         if proposed || timer.spec.durability == Durability::Replicated {
             self.free_name(timer)?;
+        }
+        // What its home has acknowledged is not refused: a proposal is a few seconds old.
+        if timer.token == Token(0) && tail.now.since(timer.created) < PROPOSAL_OLD {
+            self.check_allowed(timer)?;
         }
         let timer = Timer {
             home: Some(tail.node.clone()),

@@ -5,7 +5,7 @@ use crate::id::{NodeId, TimerName, Uid};
 use crate::op::{Answer, Cancelled, Change, NewTime, Op, Refusal};
 use crate::schedule::{BadSchedule, Schedule};
 use crate::time::{Millis, WallTime};
-use crate::timer::{Asked, Awaits, Durability, NewTimer, Phase, Placement, Timer};
+use crate::timer::{Asked, Awaits, Durability, NewTimer, Phase, Placement, Target, Timer};
 
 /// The most timers that one list answer carries.
 pub(crate) const LIST_MAX: u32 = 1_000;
@@ -67,8 +67,11 @@ impl Ledger {
     ) -> Routed {
         match self.node(node).map(|node| node.stance) {
             None | Some(Stance::Left) => {
-                let what = format!("node {node} in pool {}", self.pool);
-                Routed::Done(Answer::Refused(Refusal::NotFound { what }))
+                let why = format!(
+                    "pool {} has no node {node} to pin it to; name one of its nodes",
+                    self.pool
+                );
+                Routed::Done(precondition(why))
             }
             Some(Stance::Active) => Routed::to(node, op),
             Some(Stance::Greeted | Stance::Parked | Stance::Lost) => {
@@ -83,12 +86,26 @@ impl Ledger {
             Err(bad) => return Answer::Refused(refuse_schedule(&bad)),
         };
         timer.awaits = timer.home.as_ref().map(|_| Awaits::Home);
-        if let Err(refusal) = self.free_name(&timer) {
+        let allowed = self.check_allowed(&timer);
+        if let Err(refusal) = allowed.and_then(|()| self.free_name(&timer)) {
             return Answer::Refused(refusal);
         }
         let at = self.stamp();
         self.insert(Entry::new(timer.clone(), at, at));
         Answer::Timer(Box::new(timer))
+    }
+
+    /// A command runs where it is allowed; one that no node allows would wait for ever.
+    pub(super) fn check_allowed(&self, timer: &Timer) -> Result<(), Refusal> {
+        let Target::Command(command) = &timer.spec.target else {
+            return Ok(());
+        };
+        let place = &timer.spec.handler;
+        let mut nodes = self.nodes.values();
+        if nodes.any(|node| node.handlers.contains(place)) {
+            return Ok(());
+        }
+        Err(not_allowed(&command.name))
     }
 
     fn look(&self, op: &Op, name: &TimerName) -> Routed {
@@ -284,6 +301,15 @@ pub(crate) fn refuse_schedule(bad: &BadSchedule) -> Refusal {
     match bad {
         BadSchedule::OutOfHorizon(_) => Refusal::BeyondHorizon { field, why },
         _ => Refusal::Invalid { field, why },
+    }
+}
+
+/// The refusal of a command that is on no allowlist.
+pub(crate) fn not_allowed(command: &str) -> Refusal {
+    Refusal::Precondition {
+        why: format!(
+            "command {command} is on no node's allowlist; add it to the file of a node's --commands"
+        ),
     }
 }
 

@@ -110,6 +110,7 @@ impl Pool {
             node: node.clone(),
             owns,
             known,
+            now: now.wall,
         };
         let refused = self.ledger.judge(&tail, items);
         self.sync(now);

@@ -3,6 +3,7 @@
 //! Each step is a function of the record and the time; which tokens are handed out is the caller's affair. What a
 //! step has to tell of a run it notes in [`Timer::noted`].
 
+use super::past::shortened;
 use super::{
     DEATHS_MAX, Effort, Ending, Fate, LastRun, Occurrence, Outcome, Overlap, Phase, Run, Skip,
     Timer,
@@ -207,6 +208,7 @@ impl Timer {
             by: run.by.clone(),
             token: run.token,
             attempt: run.occurrence.attempt,
+            reason: shortened(reason),
         });
         let nominal = run.occurrence.nominal;
         if self.phase.is(nominal) {

@@ -54,6 +54,9 @@ pub struct LastRun {
     pub token: Token,
     /// The number of its last attempt.
     pub attempt: u32,
+    /// Why it failed, in the handler's words; empty if it did not.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// What a run came to.

@@ -73,7 +73,9 @@ pub fn cancelled(answer: &Answer) -> Result<v1::CancelTimerResponse, Status> {
         Answer::Cancelled(Cancelled::AlreadyFired) => (CancelOutcome::AlreadyFired, 0),
         Answer::Cancelled(Cancelled::Running(token)) => (CancelOutcome::Running, token.0),
         Answer::Pending => (CancelOutcome::Pending, 0),
-        Answer::Refused(Refusal::NotFound { .. }) => (CancelOutcome::NotFound, 0),
+        Answer::Refused(Refusal::NotFound { what }) if TimerName::parse(what).is_ok() => {
+            (CancelOutcome::NotFound, 0)
+        }
         Answer::Refused(why) => return Err(refusal(why)),
         other => return Err(unexpected(other)),
     };

@@ -172,6 +172,7 @@ fn last_run() -> impl Strategy<Value = LastRun> {
             at,
             by,
             token,
+            reason: String::new(),
             attempt,
         })
 }

@@ -122,6 +122,7 @@ fn timers_of_every_shape_read_back_as_they_were() {
         at: NOW,
         by: node(),
         token: Token(1 << 60),
+        reason: String::new(),
         attempt: 3,
     });
     shapes.push(command);

@@ -93,10 +93,10 @@ pub fn newest_run(timer: &Timer) -> Option<v1::RunRecord> {
 fn last_run(last: &LastRun) -> v1::RunRecord {
     let (state, reason) = match last.ending {
         Ending::Done => (v1::RunState::Done, ""),
-        Ending::Failed => (v1::RunState::Failed, ""),
-        Ending::Dead => (v1::RunState::Dead, ""),
+        Ending::Failed => (v1::RunState::Failed, last.reason.as_str()),
+        Ending::Dead => (v1::RunState::Dead, last.reason.as_str()),
         Ending::Skipped(skip) => (v1::RunState::Skipped, skip_reason(skip)),
-        Ending::Lost => (v1::RunState::Lost, ""),
+        Ending::Lost => (v1::RunState::Lost, last.reason.as_str()),
     };
     v1::RunRecord {
         run: last.id.to_string(),
