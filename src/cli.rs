@@ -95,7 +95,7 @@ pub(crate) enum Command {
     /// Create, read, move and cancel timers.
     #[command(subcommand)]
     Timer(crate::timer::Command),
-    /// Import crontabs.
+    /// Import crontabs, and show what cron expressions mean.
     #[command(subcommand)]
     Cron(crate::cron::Command),
     /// Import timers: an export of Dormouse, or what another scheduler has.

@@ -1,8 +1,10 @@
-//! `dormouse cron`: imports crontabs, each line as a timer.
+//! `dormouse cron`: imports crontabs, each line as a timer, and shows what an expression means.
 //!
 //! The file is read and judged as a whole before anything is created. A line's timer has an id made of the line, so
 //! that importing a file again changes nothing; what changed in the file becomes further timers, and timers whose
 //! lines are gone stay until they are cancelled.
+
+mod preview;
 
 use crate::cli::Peer;
 use crate::crontab::{self, Crontab, Entry, Form};
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     ///
     /// `dormouse worker --handler cron -- sh -s` runs such timers. Importing a file again changes nothing.
     Import(Import),
+    /// Show the next times of a cron expression; asks nobody.
+    Preview(preview::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +111,7 @@ impl Row for Imported {
 pub(crate) async fn run(command: Command, peer: &Peer) -> Result<(), Failure> {
     match command {
         Command::Import(import) => import.run(peer).await,
+        Command::Preview(arguments) => preview::run(&arguments, peer.output),
     }
 }
 

@@ -477,6 +477,12 @@ fn wrong_usage_exits_with_2_before_anything_is_sent() {
         "agent --rack r --data d",
         "agent --node N --rack r --data d",
         "dev --nodes 0",
+        "cron preview",
+        "cron preview @daily -n 0",
+        "cron preview @daily -n 1001",
+        "cron preview @daily --from tomorrow",
+        "cron preview @daily --from 1969-12-31T00:00:00Z",
+        "cron preview @daily --gap close",
     ] {
         let said = dormouse(line);
         assert_eq!(said.code, 2, "{line}: {said:?}");
@@ -522,6 +528,72 @@ async fn a_wrong_configuration_exits_with_78() {
         assert_eq!(said.code, 78, "{line}: {said:?}");
         assert!(said.stderr.contains("error: "), "{line}: {said:?}");
     }
+}
+
+#[test]
+fn a_preview_needs_nobody_and_tells_what_the_clocks_do() {
+    let line = "dormouse cron preview '30 2 * * *' --zone Europe/Berlin --from 2026-03-28T12:00:00Z -n 2 -o json";
+    let found = lines(line).objects();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0]["nominal_time"], "2026-03-29T01:00:00.000Z");
+    assert_eq!(
+        found[0]["local_time"],
+        "2026-03-29T03:00:00+02:00[Europe/Berlin]"
+    );
+    assert!(found[0]["note"].as_str().unwrap().contains("02:30"));
+    assert!(found[1]["note"].is_null());
+    let found = lines(&format!("{line} --gap skip")).objects();
+    assert_eq!(found[0]["nominal_time"], "2026-03-30T00:30:00.000Z");
+    let autumn = "dormouse cron preview '30 2 * * *' --zone Europe/Berlin --from 2026-10-25T02:00:00+02:00 -o json";
+    let first = |policy| lines(&format!("{autumn} {policy}")).objects()[0]["nominal_time"].clone();
+    assert_eq!(first("--overlap first"), "2026-10-25T00:30:00.000Z");
+    assert_eq!(first("--overlap last"), "2026-10-25T01:30:00.000Z");
+    let both = lines(&format!("{autumn} --overlap both")).objects();
+    assert_eq!(both.len(), 10);
+    assert_eq!(both[1]["nominal_time"], "2026-10-25T01:30:00.000Z");
+    let table = lines("dormouse cron preview @daily").ok();
+    assert_eq!(table.lines().count(), 11, "{table}");
+    let hashed = lines("dormouse cron preview 'H H * * *' -n 1");
+    assert!(
+        hashed.code == 0 && hashed.stderr.contains("uid"),
+        "{hashed:?}"
+    );
+    for (line, why) in [
+        ("dormouse cron preview '0 99 * * *'", "offset 2"),
+        ("dormouse cron preview '0 0 30 2 *'", "no date"),
+        ("dormouse cron preview @daily --zone Mars/Base", "IANA"),
+        (
+            "dormouse cron preview '30 2 * 3 7L' --zone Europe/Berlin --gap skip",
+            "no date",
+        ),
+    ] {
+        let said = lines(line);
+        assert_eq!(said.code, 1, "{line}: {said:?}");
+        assert!(said.stderr.contains(why), "{line}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agent_and_coordinator_preview_alike() {
+    let stage = Stage::with_agents(&[("n1", "r1")]).await;
+    let mut answers = Vec::new();
+    for member in ["n1", "coordinator"] {
+        let address = stage.cluster.address(member).expect("it is a member");
+        let client = dormouse_client::Client::connect(&address).await.unwrap();
+        let schedule = dormouse_client::Timer::cron_in("30 2 * * *", "Europe/Berlin");
+        let window = dormouse_client::PreviewWindow {
+            after: Some(std::time::UNIX_EPOCH),
+            count: 400,
+            ..Default::default()
+        };
+        answers.push(client.preview(schedule, window).await.unwrap());
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].len(), 400);
+    assert_eq!(
+        answers[0][0].local_time,
+        "1970-01-01T02:30:00+01:00[Europe/Berlin]"
+    );
 }
 
 #[test]

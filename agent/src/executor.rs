@@ -1,13 +1,14 @@
 //! Brings runs to workers: never before their time, never after their right has ended, fairly, with credits.
 //!
 //! ```text
-//! base task --launch, abandon--> +----------+ --Delivery--> worker (stream or handler)
+//! base task --launch, abandon--> +----------+ --Fire, Withdraw--> worker (stream, handler, target)
 //!           <--drain: places, -- | Executor | <--settle, extend, release--
 //!               what has ended   +----------+ <--- the thread that waits for the next launch or time-out
 //! ```
 //!
 //! A run takes a credit of its worker when the base asks for it and keeps it until the worker settles, also if
-//! the right to the run has ended meanwhile: the worker is still busy. Who speaks to workers how is elsewhere.
+//! the right to the run has ended meanwhile: the worker is told, but it is still busy. Who speaks to workers how is
+//! elsewhere.
 
 mod state;
 #[cfg(test)]
@@ -30,8 +31,8 @@ use tokio_util::sync::CancellationToken;
 /// The most runs that one worker may hold.
 pub(crate) const CREDITS_MAX: u32 = 10_000;
 
-/// A worker's queue: its credits bound the runs in it, and a few answers fit besides.
-pub(crate) const QUEUE_LENGTH: usize = CREDITS_MAX as usize + 16;
+/// A worker's queue: its credits bound the runs in it, each may be withdrawn, and a few answers fit besides.
+pub(crate) const QUEUE_LENGTH: usize = 2 * CREDITS_MAX as usize + 16;
 
 /// One worker while it is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +49,14 @@ pub(crate) enum Said {
     /// Its offer stands.
     Attached,
     /// It may begin this.
-    Fire(Delivery),
+    Fire(Box<Delivery>),
+    /// It should end this: the outcome does not count any more.
+    Withdraw {
+        /// Which run.
+        run: RunId,
+        /// Under which token.
+        token: Token,
+    },
     /// It broke the protocol; its stream ends.
     Refused(tonic::Status),
 }
@@ -120,7 +128,7 @@ impl Executor {
         self.with(|state| state.launch(run, from, until));
     }
 
-    /// Forgets a run: it is not started any more, and its outcome is not told.
+    /// Forgets a run: it is not started any more, its outcome is not told, and a worker that has it should end it.
     pub(crate) fn abandon(&self, token: Token) {
         self.with(|state| state.abandon(token));
     }

@@ -26,7 +26,7 @@ use dormouse_store::{Entry, Ticket, Writer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs of one turn; more wait for the next one, so that no turn holds up a launch for long.
 const TURN_INPUTS_MAX: usize = 512;
@@ -84,6 +84,8 @@ pub(crate) struct Task {
     turns: VecDeque<Turn>,
     /// The last turn was for a deadline, and nothing followed from it.
     restless: bool,
+    /// Counts the turns that may have changed something, for those who watch.
+    changes: watch::Sender<u64>,
     end: Option<End>,
 }
 
@@ -94,6 +96,7 @@ struct Turn {
     effects: Vec<Effect>,
     /// The connection that its messages were meant for: a later one has another session.
     outgoing: Option<Outgoing>,
+    has_news: bool,
 }
 
 impl Task {
@@ -120,10 +123,16 @@ impl Task {
             ask_last: 0,
             turns: VecDeque::new(),
             restless: false,
+            changes: watch::channel(0).0,
             end: None,
         };
-        task.submit(first);
+        task.submit(first, true);
         Ok(task)
+    }
+
+    /// How to hear that something has changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Runs until the base has stopped.
@@ -166,9 +175,10 @@ impl Task {
             return;
         }
         let is_tick = inputs == [Input::Tick];
+        let has_news = !inputs.iter().all(only_reads);
         let decision = self.base.handle(now, inputs);
         self.note_rest(is_tick && decision.is_empty(), now);
-        self.submit(decision);
+        self.submit(decision, has_news);
     }
 
     /// A deadline that stays over although the base was called would be called again at once, for ever, and
@@ -238,7 +248,7 @@ impl Task {
         }
     }
 
-    fn submit(&mut self, decision: Decision<Effect>) {
+    fn submit(&mut self, decision: Decision<Effect>, has_news: bool) {
         if decision.is_empty() {
             return;
         }
@@ -249,6 +259,7 @@ impl Task {
             durable,
             effects,
             outgoing: self.outgoing.clone(),
+            has_news,
         });
     }
 
@@ -266,6 +277,9 @@ impl Task {
             };
             for effect in turn.effects {
                 self.perform(effect, turn.outgoing.as_ref());
+            }
+            if turn.has_news {
+                self.changes.send_modify(|turns| *turns += 1);
             }
         }
     }
@@ -333,6 +347,19 @@ async fn ring(alarm: &mut Alarm, at: Deadlines, rests: bool) -> std::io::Result<
         tokio::time::sleep(REST).await;
     }
     alarm.until(at.wall, at.boot).await
+}
+
+/// Whether an input cannot change a timer: a watcher who reads makes no news.
+fn only_reads(input: &Input) -> bool {
+    let Input::Asked { op, .. } = input else {
+        return false;
+    };
+    match op {
+        Op::Look { .. } | Op::List { .. } | Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => {
+            true
+        }
+        Op::Create(_) | Op::Change { .. } | Op::Activity { .. } => false,
+    }
 }
 
 fn is_due(deadlines: Deadlines, now: Now) -> bool {

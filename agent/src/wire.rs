@@ -8,7 +8,7 @@ use dormouse_edge::answer::{duration, timestamp};
 use dormouse_edge::fault::invalid;
 use dormouse_engine::id::{NodeId, RunId, Token};
 use dormouse_engine::time::Millis;
-use dormouse_engine::timer::{ATTEMPT_TIMEOUT, HandlerName, Outcome};
+use dormouse_engine::timer::{HandlerName, Outcome, PLACE_PREFIX};
 use dormouse_proto::v1::{Attach, Nack, Run};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const HANDLERS_MAX: usize = 1_000;
 /// The longest reason that is kept, in bytes.
 const REASON_LENGTH_MAX: usize = 1_024;
 /// The longest wait that a handler may ask for: ten years, which is the horizon.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// What a worker offers: its handlers and how many runs it can hold.
 pub(crate) fn offer(attach: &Attach) -> Result<(BTreeSet<HandlerName>, u32), Status> {
@@ -35,11 +35,12 @@ pub(crate) fn offer(attach: &Attach) -> Result<(BTreeSet<HandlerName>, u32), Sta
         return Err(invalid("attach.credits", why));
     }
     let name = |(place, text): (usize, &String)| {
-        HandlerName::new(text).ok_or_else(|| {
+        let name = HandlerName::new(text).filter(|_| !text.starts_with(PLACE_PREFIX));
+        name.ok_or_else(|| {
             let field = format!("attach.handlers[{place}]");
             invalid(
                 &field,
-                "is not a handler's name; give 1 to 255 visible ASCII characters",
+                "is not a handler's name; give 1 to 255 visible ASCII characters, not beginning with `dormouse:`",
             )
         })
     };
@@ -117,7 +118,7 @@ pub(crate) fn run(delivery: Delivery, node: &NodeId) -> Run {
         node: node.to_string(),
         missed_count: run.missed,
         generation: run.generation,
-        attempt_timeout: Some(duration(ATTEMPT_TIMEOUT)),
+        attempt_timeout: Some(duration(run.attempt_timeout)),
     }
 }
 

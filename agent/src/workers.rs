@@ -16,7 +16,7 @@ use dormouse_engine::timer::Outcome;
 use dormouse_proto::v1::work_request::Message as Request_;
 use dormouse_proto::v1::work_response::Message as Response_;
 use dormouse_proto::v1::worker_service_server::WorkerService;
-use dormouse_proto::v1::{Attach, Attached, Fire, Nack, WorkRequest, WorkResponse};
+use dormouse_proto::v1::{Attach, Attached, Fire, Nack, Withdraw, WorkRequest, WorkResponse};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -60,7 +60,11 @@ fn respond(said: Said, node: &NodeId, pool: &PoolId) -> Result<WorkResponse, Sta
             pool: pool.to_string(),
         }),
         Said::Fire(delivery) => Response_::Fire(Fire {
-            run: Some(wire::run(delivery, node)),
+            run: Some(wire::run(*delivery, node)),
+        }),
+        Said::Withdraw { run, token } => Response_::Withdraw(Withdraw {
+            run: run.to_string(),
+            token: token.0,
         }),
         Said::Refused(status) => return Err(status),
     };

@@ -4,8 +4,10 @@
 //! becomes `Unknown`.
 
 mod nodes;
+mod preview;
 
 pub(crate) use nodes::{activity_change, activity_to_wire, node_info, pool_info, server_info};
+pub(crate) use preview::{preview_request, previewed};
 
 use crate::client::TimerFilter;
 use crate::error::Error;

@@ -57,6 +57,7 @@ mod convert;
 mod error;
 mod id;
 mod node;
+mod preview;
 mod retry;
 mod timer;
 mod timer_info;
@@ -70,6 +71,7 @@ pub use client::{Client, TimerFilter, TimerPages};
 pub use dormouse_proto::v1 as wire;
 pub use error::Error;
 pub use node::{Activity, ActivityChange, Cover, NodeInfo, NodeState};
+pub use preview::{Gap, PreviewWindow, PreviewedTime, Repeated};
 pub use timer::{Durability, NewTime, Placement, Scheduled, Timer};
 pub use timer_info::{
     CancelOutcome, RunRecord, RunState, ScheduleInfo, Target, TimerInfo, TimerState,

@@ -59,6 +59,12 @@ pub struct Timer {
 #[must_use = "say who runs it with .handler(...)"]
 pub struct Scheduled(When);
 
+impl Scheduled {
+    pub(crate) fn into_when(self) -> When {
+        self.0
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum When {
     At(SystemTime),

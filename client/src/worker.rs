@@ -6,6 +6,7 @@
 //!   | --- Fire{run} -----------------> | ---- the handler begins ----> |
 //!   | <-- Extend --------------------- | <--- half the time-out ------ |
 //!   | <-- Ack / Nack ----------------- | <--- settled ---------------- |
+//!   | --- Withdraw{run} -------------> | ---- the handler is ended --> |
 //! ```
 //!
 //! `drive` owns the stream and everything that is in flight, `outbox` is its way up, `execute` runs one handler. This
@@ -39,7 +40,8 @@ type Handler = Arc<dyn Fn(Run) -> Handled + Send + Sync>;
 ///
 /// It stays attached to its agent: if the agent is not there (yet, or any more) it tries again for ever. A handler
 /// that returns an error or panics has failed, and the run is tried again as its timer says. A handler that takes
-/// long is reported as alive, so it is not given to another.
+/// long is reported as alive, so it is not given to another. If the right to its run ends all the same, because the
+/// timer was changed or its node lost it, the handler's future is dropped where it waits.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), dormouse_client::Error> {

@@ -5,7 +5,8 @@
 mod fake;
 
 use dormouse_client::{
-    Activity, CancelOutcome, Client, Cover, Error, NewTime, Timer, TimerFilter, TimerState,
+    Activity, CancelOutcome, Client, Cover, Error, Gap, NewTime, PreviewWindow, Repeated, Timer,
+    TimerFilter, TimerState,
 };
 use dormouse_proto::v1 as wire;
 use fake::{Agent, timer};
@@ -258,4 +259,46 @@ async fn an_agent_does_not_know_the_whole() {
         client.nodes(None).await,
         Err(Error::Unimplemented { .. })
     ));
+}
+
+#[tokio::test]
+async fn a_preview_asks_for_what_was_said_and_tells_what_was_answered() {
+    let agent = Agent::start().await;
+    let preview = &agent.scripts.preview;
+    let time = |seconds, note: &str| wire::PreviewedTime {
+        time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+        local_time: format!("at {seconds}"),
+        note: note.into(),
+    };
+    let times = vec![time(60, ""), time(120, "second copy")];
+    preview
+        .answer(Ok(wire::PreviewScheduleResponse { times }))
+        .answer(Ok(wire::PreviewScheduleResponse {
+            times: vec![wire::PreviewedTime::default()],
+        }));
+    let client = agent.client().await;
+    let schedule = || Timer::cron_in("30 2 * * *", "Europe/Berlin");
+    let window = PreviewWindow {
+        after: Some(std::time::SystemTime::UNIX_EPOCH),
+        count: 2,
+        gap: Gap::Skip,
+        repeated: Repeated::Both,
+    };
+    let found = client.preview(schedule(), window).await.unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|it| (it.local_time.as_str(), it.note.as_deref()))
+        .collect();
+    assert_eq!(found, [("at 60", None), ("at 120", Some("second copy"))]);
+    let asked = &preview.seen()[0];
+    let dst = asked.dst.unwrap();
+    assert_eq!(
+        (dst.gap(), dst.overlap()),
+        (wire::DstGap::Skip, wire::DstOverlap::Both)
+    );
+    assert_eq!(asked.count, 2);
+    assert_eq!(asked.after_time.map(|time| time.seconds), Some(0));
+    let without_time = client.preview(schedule(), PreviewWindow::default()).await;
+    assert!(matches!(without_time, Err(Error::BadAnswer { .. })));
+    assert_eq!(preview.seen()[1].after_time, None);
 }

@@ -8,7 +8,7 @@ use dormouse_client::{Error, Failure, Run, Worker};
 use dormouse_proto::v1 as wire;
 use fake::{Agent, WorkStream, run};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use wire::work_request::Message as Up;
 
@@ -115,6 +115,46 @@ async fn success_is_acked_failure_and_panic_are_nacked_and_the_worker_lives_on()
     );
     stream.fire(run(1)).await;
     assert_eq!(stream.hear().await, Some(ack(1)));
+}
+
+/// Tells when it is dropped.
+struct Dropped(mpsc::UnboundedSender<u64>, u64);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawn_run_is_ended_and_settled_and_others_go_on() {
+    let mut agent = Agent::start().await;
+    let (told, mut dropped) = mpsc::unbounded_channel();
+    let (begin, mut begun) = mpsc::unbounded_channel();
+    let (open, wait) = gate();
+    let worker = agent.client().await.worker().handle("h", move |run| {
+        let _ = begin.send(run.token);
+        let (guard, wait) = (Dropped(told.clone(), run.token), wait(run));
+        async move {
+            let _guard = guard;
+            wait.await
+        }
+    });
+    let _started = Started::new(worker);
+    let mut stream = agent.stream().await;
+    stream.accept().await;
+    stream.fire(run(1)).await;
+    assert_eq!(begun.recv().await, Some(1));
+    stream.fire(run(2)).await;
+    stream.withdraw(1).await;
+    // Nobody knows this one.
+    stream.withdraw(9).await;
+    let withdrawn = nack(&mut stream).await;
+    assert_eq!(withdrawn.token, 1);
+    assert!(withdrawn.reason.contains("over"), "{}", withdrawn.reason);
+    assert_eq!(dropped.recv().await, Some(1));
+    open.send(true).unwrap();
+    assert_eq!(stream.hear().await, Some(ack(2)));
 }
 
 #[tokio::test]

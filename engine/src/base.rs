@@ -21,6 +21,7 @@ mod input;
 mod lane;
 mod link;
 mod ops;
+mod past;
 mod recover;
 mod resume;
 mod runs;
@@ -34,6 +35,9 @@ pub use input::{Config, Effect, Input};
 pub use view::{State, View};
 
 use crate::decision::Decision;
+use crate::departed::Departed;
+use crate::feed::Feed;
+use crate::history::History;
 use crate::id::{Epoch, NodeId, TimerName, Token, Uid};
 use crate::message::{CoordinatorMessage, LedgerId};
 use crate::planted::{self, Fault};
@@ -69,6 +73,9 @@ pub struct Base {
     runs: Runs,
     rest: Rest,
     tokens: Tokens,
+    history: History,
+    departed: Departed,
+    feed: Feed,
     last_turn: Option<BootTime>,
     dirty: BTreeSet<Key>,
     effects: Vec<Effect>,
@@ -104,9 +111,9 @@ struct Entry {
     /// A run of it is in flight elsewhere, or the node has handed it over for one run.
     #[serde(default)]
     held: bool,
-    /// The run in flight here.
+    /// The run in flight here whose start is not written down: its nominal time and its token.
     #[serde(skip)]
-    run: Option<Token>,
+    run: Option<(WallTime, Token)>,
     /// It is due and waits for a free worker here, since then.
     #[serde(skip)]
     starved: Option<BootTime>,
@@ -129,6 +136,8 @@ struct Queues {
 struct Starving {
     handler: HandlerName,
     movable: bool,
+    /// It may begin only with a claim of the coordinator.
+    claimed: bool,
 }
 
 /// Whether the node owns its movable timers.

@@ -10,6 +10,18 @@ pub(crate) fn fold(words: &[u64]) -> u64 {
         .fold(0x9e37_79b9_7f4a_7c15, |state, word| mix(state ^ word))
 }
 
+/// Folds bytes into one word.
+#[must_use]
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
+    let words = bytes.chunks(8).map(|chunk| {
+        let start = u64::try_from(chunk.len()).unwrap_or(0);
+        chunk
+            .iter()
+            .fold(start, |word, byte| (word << 8) | u64::from(*byte))
+    });
+    words.fold(0x9e37_79b9_7f4a_7c15, |state, word| mix(state ^ word))
+}
+
 fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

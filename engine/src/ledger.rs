@@ -14,18 +14,22 @@
 mod claims;
 mod judge;
 mod ownership;
+mod past;
 mod recover;
 mod request;
 mod timers;
 mod transfer;
 
-pub(crate) use claims::Ready;
 pub use judge::Tail;
 pub use ownership::Greeting;
+pub(crate) use past::{gone_since, no_dead_run};
 pub use request::Routed;
 pub(crate) use request::{cancelled, new_time, not_found, refuse_schedule, repeated};
 pub use transfer::{Exported, Fact, Restore, Restored};
 
+use crate::departed::Departed;
+use crate::feed::Feed;
+use crate::history::History;
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session, TimerName, Token, Uid};
 use crate::message::LedgerId;
 use crate::op::Op;
@@ -63,8 +67,13 @@ pub struct Ledger {
     unheard: BTreeMap<NodeId, BTreeSet<(WallTime, Uid)>>,
     nodes: BTreeMap<NodeId, Node>,
     gone: BTreeMap<Uid, Gone>,
+    /// Timers that were taken out while their home was active: it has still to hear of it.
+    ended_elsewhere: BTreeMap<NodeId, BTreeSet<Uid>>,
     pending: BTreeMap<u64, Pending>,
     ended: BTreeSet<(WallTime, Uid)>,
+    history: History,
+    departed: Departed,
+    feed: Feed,
     turn: Turn,
 }
 
@@ -74,6 +83,7 @@ struct Turn {
     dirty: BTreeSet<Key>,
     fresh: BTreeSet<Uid>,
     touched: BTreeSet<Home>,
+    withdrawn: Vec<(NodeId, Token)>,
 }
 
 /// The ledger's facts about itself.
@@ -255,7 +265,18 @@ impl Ledger {
     /// The records of everything that changed since the last call.
     pub fn take_records(&mut self) -> Vec<Record> {
         self.turn.fresh.clear();
-        let dirty = std::mem::take(&mut self.turn.dirty);
+        let mut dirty = std::mem::take(&mut self.turn.dirty);
+        for key in &dirty {
+            if let Key::Timer(uid) = key
+                && self.timers.contains_key(uid)
+            {
+                self.feed.changed(*uid);
+            }
+        }
+        let runs = self.history.take_dirty().into_iter();
+        dirty.extend(runs.map(|(uid, run)| Key::Run(uid, run)));
+        let farewells = self.departed.take_dirty().into_iter();
+        dirty.extend(farewells.map(Key::Farewell));
         dirty.iter().map(|key| self.record(key)).collect()
     }
 
@@ -269,6 +290,8 @@ impl Ledger {
             Key::Timer(uid) => stored(key, self.timers.get(uid)),
             Key::Gone(uid) => stored(key, self.gone.get(uid)),
             Key::Pending(number) => stored(key, self.pending.get(number)),
+            Key::Run(uid, run) => stored(key, self.history.kept(*uid, *run).as_ref()),
+            Key::Farewell(uid) => stored(key, self.departed.get(*uid)),
         }
     }
 

@@ -6,9 +6,12 @@
 
 pub mod base;
 pub mod decision;
+pub mod departed;
+mod feed;
 pub mod group;
 mod hash;
 pub mod hierarchy;
+pub mod history;
 pub mod id;
 pub mod ledger;
 pub mod message;

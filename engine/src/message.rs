@@ -143,8 +143,9 @@ pub struct Items {
     pub accepted: Vec<Token>,
     /// Pulled runs that this node could not begin.
     pub declined: Vec<Token>,
-    /// Timers given back to this home that it now owns.
-    pub taken: Vec<Uid>,
+    /// Timers given back to this home that it now owns, with their tokens as they were given; or of whose end it has
+    /// heard.
+    pub taken: Vec<(Uid, Token)>,
     /// Answers to [`Order::Change`].
     pub answers: Vec<(u64, Answer)>,
     /// The deadline that this node is armed for.
@@ -318,6 +319,8 @@ pub enum Order {
         epoch: Epoch,
         /// As it is now.
         timers: Vec<Timer>,
+        /// Timers of the node that are no more: they ended while others had them.
+        gone: Vec<Uid>,
         /// Tokens of the node's own runs are above this one.
         floor: Token,
     },

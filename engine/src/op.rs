@@ -3,10 +3,12 @@
 //! An operation is carried to whoever owns the timer (its home, or the ledger) and decided there; the same
 //! types travel between node and coordinator.
 
+use crate::hash;
 use crate::hierarchy::Cover;
 use crate::id::{NodeId, RunId, TimerName, Token};
 use crate::ledger::Restored;
 use crate::message::Uncovered;
+use crate::record;
 use crate::time::{Millis, WallTime};
 use crate::timer::{
     Effort, HandlerName, Isolation, MisfireMode, NewTimer, Overlap, Payload, Retry, RunKey,
@@ -59,7 +61,7 @@ pub enum Op {
     },
     /// Read what has changed.
     News {
-        /// After this; if none, the first answer has everything.
+        /// After this; if none, the answer says only where to begin.
         after: Option<u64>,
         /// At most so many.
         limit: u32,
@@ -129,10 +131,23 @@ pub enum Change {
     RunNow,
     /// Run a dead occurrence again, as if it were new.
     Requeue(RunId),
+    /// The same, with what is known of it: whoever remembers the dead run is not always who owns the timer.
+    Revive(Box<RunRecord>),
     /// Forget a dead occurrence.
     Purge(RunId),
     /// End it.
     Cancel,
+}
+
+impl Change {
+    /// A hash of what its user asked for.
+    pub(crate) fn digest(&self) -> u64 {
+        let asked = match self {
+            Self::Revive(run) => &Self::Requeue(run.id),
+            other => other,
+        };
+        hash::digest(&record::encode(asked))
+    }
 }
 
 /// What a rearm does to a timer that waits for its time already.
@@ -242,6 +257,8 @@ pub enum Answer {
     },
     /// What has changed.
     News(News),
+    /// It is done, and there is nothing to show.
+    Done,
     /// Stored for a node that sleeps; applied before it fires anything.
     Pending,
     /// What became of facts that were to enter the ledger.
@@ -260,10 +277,12 @@ pub enum Answer {
 /// What has changed of the timers that somebody keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct News {
-    /// Forget everything that was told before: what follows is everything.
+    /// It is not known what has changed since: list everything, then go on after [`News::upto`].
     pub reset: bool,
-    /// The changes, oldest first, each with the number to go on after.
+    /// The changes, oldest first, each with its number.
     pub events: Vec<(u64, Event)>,
+    /// Where to go on after these.
+    pub upto: u64,
     /// Whether there are more already.
     pub more: bool,
 }

@@ -82,6 +82,7 @@ impl Pool {
             watch: Watch::starting(now),
             effects: Vec::new(),
         };
+        pool.ledger.begin_feed(now.wall);
         pool.ledger.grant_leases_of(pool.config.lease);
         pool.rebuild(now);
         let decision = pool.handle(now, Vec::new());

@@ -3,7 +3,9 @@
 //! A value is one version byte and then MessagePack with named fields, so that a later version can add a
 //! field with a default. A record that does not decode stops the start; it is never skipped.
 
-use crate::id::{NodeId, Uid};
+use crate::id::{NodeId, Token, Uid};
+use crate::time::WallTime;
+use crate::timer::RunKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,6 +34,10 @@ pub enum Key {
     Gone(Uid),
     /// A change that waits for a sleeping node.
     Pending(u64),
+    /// What has become of a run of a timer.
+    Run(Uid, RunKey),
+    /// How a timer went, for requests about it that are repeated.
+    Farewell(Uid),
 }
 
 /// A record cannot be read: it is damaged, or of a newer version.
@@ -70,6 +76,8 @@ impl Key {
             Self::Timer(uid) => (b't', uid.0.to_be_bytes().into()),
             Self::Gone(uid) => (b'g', uid.0.to_be_bytes().into()),
             Self::Pending(number) => (b'p', number.to_be_bytes().into()),
+            Self::Run(uid, run) => (b'r', run_key(*uid, *run)),
+            Self::Farewell(uid) => (b'f', uid.0.to_be_bytes().into()),
         };
         std::iter::once(kind).chain(rest).collect()
     }
@@ -92,9 +100,36 @@ impl Key {
             b't' => Some(Self::Timer(Uid(u128::from_be_bytes(rest.try_into().ok()?)))),
             b'g' => Some(Self::Gone(Uid(u128::from_be_bytes(rest.try_into().ok()?)))),
             b'p' => Some(Self::Pending(u64::from_be_bytes(rest.try_into().ok()?))),
+            b'r' => parse_run_key(rest),
+            b'f' => Some(Self::Farewell(Uid(u128::from_be_bytes(
+                rest.try_into().ok()?,
+            )))),
             _ => None,
         }
     }
+}
+
+fn run_key(uid: Uid, run: RunKey) -> Vec<u8> {
+    let mut bytes = uid.0.to_be_bytes().to_vec();
+    bytes.extend(run.finished.0.to_be_bytes());
+    bytes.extend(run.nominal.0.to_be_bytes());
+    bytes.extend(run.attempt.to_be_bytes());
+    bytes.extend(run.token.0.to_be_bytes());
+    bytes
+}
+
+fn parse_run_key(bytes: &[u8]) -> Option<Key> {
+    let (uid, rest) = bytes.split_first_chunk()?;
+    let (finished, rest) = rest.split_first_chunk()?;
+    let (nominal, rest) = rest.split_first_chunk()?;
+    let (attempt, token) = rest.split_first_chunk()?;
+    let run = RunKey {
+        finished: WallTime(i64::from_be_bytes(*finished)),
+        nominal: WallTime(i64::from_be_bytes(*nominal)),
+        attempt: u32::from_be_bytes(*attempt),
+        token: Token(u64::from_be_bytes(token.try_into().ok()?)),
+    };
+    Some(Key::Run(Uid(u128::from_be_bytes(*uid)), run))
 }
 
 impl Record {

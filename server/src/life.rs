@@ -127,6 +127,7 @@ async fn router(
         .add_service(health_service)
         .add_service(Timers::service(Owner {
             pools: pools.clone(),
+            stopping: stopping.clone(),
         }))
         .add_service(Sessions::service(pools.clone(), stopping.clone()))
         .add_service(Admin::service(pools.clone(), millis(config.lease)));

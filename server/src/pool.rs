@@ -9,7 +9,7 @@ mod tests;
 pub(crate) use task::{Task, open};
 
 use crate::session::Outbox;
-use dormouse_edge::timers;
+use dormouse_edge::timers::{self, Feed};
 use dormouse_engine::id::PoolId;
 use dormouse_engine::ledger::{Exported, Restore};
 use dormouse_engine::message::NodeMessage;
@@ -67,12 +67,18 @@ pub(crate) struct Seen {
 pub(crate) struct Handle {
     pool: PoolId,
     mail: mpsc::Sender<Mail>,
+    feed: Feed,
 }
 
 impl Handle {
     /// Which pool it is.
     pub(crate) fn pool(&self) -> &PoolId {
         &self.pool
+    }
+
+    /// How to hear that its timers have changed.
+    pub(crate) fn feed(&self) -> Feed {
+        self.feed.clone()
     }
 
     /// Leaves something in its mailbox; false if the pool has ended.

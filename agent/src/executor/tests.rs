@@ -30,7 +30,7 @@ impl Worker {
 
     async fn next(&mut self) -> Delivery {
         match tokio::time::timeout(Duration::from_secs(5), self.said.recv()).await {
-            Ok(Some(Said::Fire(delivery))) => delivery,
+            Ok(Some(Said::Fire(delivery))) => *delivery,
             other => panic!("expected a run, got {other:?}"),
         }
     }
@@ -267,6 +267,88 @@ async fn an_abandoned_run_is_never_told_of_but_keeps_its_worker_busy() {
         [Input::Workers {
             places: [(handler("h"), 1)].into()
         }]
+    );
+}
+
+#[tokio::test]
+async fn a_worker_is_told_that_its_run_is_abandoned_and_then_settles_it() {
+    let executor = Executor::start().unwrap();
+    let mut worker = Worker::attach(&executor, &["h"], 1);
+    let run = run("h", 1);
+    launch(&executor, &run);
+    worker.next().await;
+    executor.abandon(run.token);
+    executor.abandon(run.token);
+    let said = worker.said.try_recv();
+    assert!(
+        matches!(said, Ok(Said::Withdraw { run: id, token }) if (id, token) == (run.id, run.token)),
+        "{said:?}"
+    );
+    assert!(worker.has_nothing());
+    assert_eq!(executor.free()[&handler("h")], 0);
+    executor.release(worker.attempt(&run));
+    assert_eq!(executor.free()[&handler("h")], 1);
+    assert_eq!(ended(&executor), []);
+}
+
+#[tokio::test]
+async fn an_in_process_handler_is_dropped_when_its_run_is_abandoned() {
+    let executor = Executor::start().unwrap();
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    crate::local::attach(&executor, handler("h"), 1, move |run| {
+        let _ = begun.send(run.token);
+        std::future::pending()
+    });
+    launch(&executor, &run("h", 1));
+    assert_eq!(begins.recv().await, Some(Token(1)));
+    assert_eq!(places(&executor), place("h", 1));
+    executor.abandon(Token(1));
+    while executor.free()[&handler("h")] == 0 {
+        executor.changed().await;
+    }
+    assert_eq!(ended(&executor), []);
+}
+
+#[tokio::test]
+async fn an_attempt_has_the_time_that_its_timer_asks_for() {
+    let executor = Executor::start().unwrap();
+    let mut worker = Worker::attach(&executor, &["h"], 2);
+    let short = Run {
+        attempt_timeout: Millis(1_500),
+        ..run("h", 1)
+    };
+    let long = Run {
+        attempt_timeout: Millis(u64::MAX),
+        ..run("h", 2)
+    };
+    launch(&executor, &short);
+    launch(&executor, &long);
+    worker.next().await;
+    worker.next().await;
+    let launched = boot_nanos();
+    executor.with(|state| state.alarm(launched + 1_000 * MILLI));
+    executor.extend(worker.attempt(&short));
+    let extended = boot_nanos();
+    executor.with(|state| state.alarm(launched + 1_500 * MILLI));
+    assert_eq!(ended(&executor), []);
+    executor.with(|state| state.alarm(extended + 1_500 * MILLI));
+    let reason = "no sign of life for 1500 ms".into();
+    let retry_after = None;
+    let failed = Outcome::Failed {
+        retry_after,
+        reason,
+    };
+    assert_eq!(ended(&executor), [settled(&short, failed)]);
+    let said = worker.said.try_recv();
+    assert!(
+        matches!(
+            said,
+            Ok(Said::Withdraw {
+                token: Token(1),
+                ..
+            })
+        ),
+        "{said:?}"
     );
 }
 

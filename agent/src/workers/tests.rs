@@ -227,6 +227,27 @@ async fn a_nack_carries_its_reason_and_its_wait() {
 }
 
 #[tokio::test]
+async fn a_worker_hears_that_the_right_to_its_run_is_over() {
+    let fixture = Fixture::start().await;
+    let mut stream = fixture.attached(1).await;
+    let short = Run {
+        attempt_timeout: dormouse_engine::time::Millis(90_500),
+        ..run(1)
+    };
+    fixture
+        .executor
+        .launch(short, BootTime(0), BootTime(u64::MAX));
+    let timeout = stream.fired().await.attempt_timeout.unwrap();
+    assert_eq!((timeout.seconds, timeout.nanos), (90, 500_000_000));
+    fixture.executor.abandon(Token(1));
+    let withdrawn = match stream.next().await {
+        Response_::Withdraw(withdrawn) => withdrawn,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((withdrawn.run, withdrawn.token), names(1));
+}
+
+#[tokio::test]
 async fn a_released_run_was_not_launched() {
     let fixture = Fixture::start().await;
     let mut stream = fixture.attached(1).await;
@@ -299,6 +320,7 @@ async fn what_breaks_the_protocol_is_told_which_field_is_wrong() {
         (attach(&[], 1), "attach.handlers"),
         (attach(&["h", "no space"], 1), "attach.handlers[1]"),
         (attach(&[&long], 1), "attach.handlers[0]"),
+        (attach(&["dormouse:http"], 1), "attach.handlers[0]"),
         (attach(&["h"], 10_001), "attach.credits"),
     ];
     for (message, field) in cases {

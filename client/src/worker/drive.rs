@@ -4,7 +4,7 @@
 //! another attempt, so what becomes of the old one is of no use to anybody any more; its handler is left to end,
 //! and takes its place until then.
 
-use super::execute::{Attempt, Event, execute};
+use super::execute::{Attempt, Event, Work, execute};
 use super::outbox::Outbox;
 use super::{Failure, Worker};
 use crate::convert;
@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use wire::work_response::Message as Down;
 
@@ -36,12 +37,20 @@ pub(super) struct Driver {
     stream: StreamNumber,
     /// Whether the agent has accepted it.
     attached: bool,
-    /// The runs whose handlers have not ended, and the stream that each came on.
-    running: BTreeMap<Attempt, StreamNumber>,
+    /// The runs whose handlers have not ended.
+    running: BTreeMap<Attempt, InFlight>,
     tasks: JoinSet<()>,
     events_in: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
     phase: Phase,
+}
+
+/// A run whose handler has not ended.
+struct InFlight {
+    /// The stream that it came on.
+    stream: StreamNumber,
+    /// Ends its handler.
+    withdrawn: CancellationToken,
 }
 
 /// How far a worker is from its end.
@@ -169,7 +178,7 @@ impl Driver {
         let orphans = self
             .running
             .values()
-            .filter(|stream| **stream != self.stream)
+            .filter(|flight| flight.stream != self.stream)
             .count();
         let credits = self
             .worker
@@ -198,8 +207,12 @@ impl Driver {
                     Ok(())
                 }
                 Some(Down::Fire(fire)) => fire.run.map_or(Ok(()), |run| self.fire(run, outbox)),
-                // The run goes on; what it comes to does not count. None is a message of a newer agent.
-                Some(Down::Withdraw(_)) | None => Ok(()),
+                Some(Down::Withdraw(withdraw)) => {
+                    self.withdraw(withdraw);
+                    Ok(())
+                }
+                // A message of a newer agent.
+                None => Ok(()),
             },
             Ok(None) => Err(End::Broken(None)),
             Err(status) => Err(End::Broken(Some(self.worker.client.error(&status)))),
@@ -224,24 +237,45 @@ impl Driver {
         };
         match convert::run(run) {
             Ok(run) => {
-                self.running.insert(attempt.clone(), self.stream);
-                self.tasks
-                    .spawn(execute(attempt, run, handler, self.events_in.clone()));
+                let withdrawn = CancellationToken::new();
+                let flight = InFlight {
+                    stream: self.stream,
+                    withdrawn: withdrawn.clone(),
+                };
+                self.running.insert(attempt.clone(), flight);
+                let work = Work {
+                    attempt,
+                    run,
+                    handler,
+                    withdrawn,
+                };
+                self.tasks.spawn(execute(work, self.events_in.clone()));
                 Ok(())
             }
             Err(error) => outbox.settle(attempt, Err(error.into())),
         }
     }
 
+    /// Ends a handler; its run is settled when it has ended, which gives the agent its credit back.
+    fn withdraw(&self, withdraw: wire::Withdraw) {
+        let wire::Withdraw { run, token } = withdraw;
+        let flight = self.running.get(&Attempt { run, token });
+        if let Some(flight) = flight.filter(|flight| flight.stream == self.stream) {
+            flight.withdrawn.cancel();
+        }
+    }
+
     /// Tells the agent what a run's task tells.
     fn settle(&mut self, event: Event, outbox: &Outbox) -> Result<(), End> {
         match event {
-            Event::Alive(attempt) if self.running.get(&attempt) == Some(&self.stream) => {
-                // If there is no room, the next sign of life is soon enough.
-                let _ = outbox.extend(attempt);
+            Event::Alive(attempt) => {
+                let flight = self.running.get(&attempt);
+                if flight.is_some_and(|flight| flight.stream == self.stream) {
+                    // If there is no room, the next sign of life is soon enough.
+                    let _ = outbox.extend(attempt);
+                }
                 Ok(())
             }
-            Event::Alive(_) => Ok(()),
             Event::Settled(attempt, settled) => match self.forget(&attempt) {
                 Some(stream) if stream == self.stream => outbox.settle(attempt, settled),
                 Some(_) if self.phase == Phase::Working => self.offer(outbox),
@@ -253,7 +287,7 @@ impl Driver {
     /// A handler has ended; says which stream its run came on, if it was still wanted.
     fn forget(&mut self, attempt: &Attempt) -> Option<StreamNumber> {
         while self.tasks.try_join_next().is_some() {}
-        let stream = self.running.remove(attempt)?;
+        let stream = self.running.remove(attempt)?.stream;
         if stream != self.stream || !self.attached {
             tracing::warn!(
                 event = "outcome.lost",
@@ -334,8 +368,8 @@ impl Driver {
             return Err(End::Stopped);
         }
         self.tasks.abort_all();
-        for (attempt, stream) in std::mem::take(&mut self.running) {
-            if stream == self.stream {
+        for (attempt, flight) in std::mem::take(&mut self.running) {
+            if flight.stream == self.stream {
                 let failure = Failure::new("the worker was stopped before the handler ended");
                 outbox.settle(attempt, Err(failure))?;
             }

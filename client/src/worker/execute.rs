@@ -1,9 +1,11 @@
-//! Runs one handler: says that it is alive while it takes long, and turns a panic into a failure.
+//! Runs one handler: says that it is alive while it takes long, ends it if its run is withdrawn, and turns a panic
+//! into a failure.
 
 use super::{Failure, Handler, Run};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The attempt time-out if the agent did not say.
@@ -27,19 +29,34 @@ pub(super) enum Event {
     Settled(Attempt, Result<(), Failure>),
 }
 
-/// Runs `handler` to its end; dropping this future ends the handler too.
-pub(super) async fn execute(
-    attempt: Attempt,
-    run: Run,
-    handler: Handler,
-    events: mpsc::Sender<Event>,
-) {
+/// One attempt in the hands of its handler.
+pub(super) struct Work {
+    pub(super) attempt: Attempt,
+    pub(super) run: Run,
+    pub(super) handler: Handler,
+    /// Is cancelled when the right to the run is over.
+    pub(super) withdrawn: CancellationToken,
+}
+
+/// Runs a handler to its end; dropping this future ends the handler too.
+pub(super) async fn execute(work: Work, events: mpsc::Sender<Event>) {
+    let Work {
+        attempt,
+        run,
+        handler,
+        withdrawn,
+    } = work;
     let heartbeat = (run.attempt_timeout.unwrap_or(ATTEMPT_TIMEOUT) / 2).max(HEARTBEAT_MIN);
     // A task of its own, so that a handler that blocks its thread does not stop the signs of life.
     let mut task = AbortOnDropHandle::new(tokio::spawn(async move { handler(run).await }));
     let ended = loop {
         tokio::select! {
             ended = &mut task => break ended,
+            () = withdrawn.cancelled() => {
+                task.abort();
+                // It ends where it waits next, and its place is free then.
+                break task.await;
+            }
             () = tokio::time::sleep(heartbeat) => {
                 // The loop outlives its runs' tasks, unless it was dropped: then nobody needs to know.
                 let _ = events.send(Event::Alive(attempt.clone())).await;
@@ -52,7 +69,7 @@ pub(super) async fn execute(
 
 fn panicked(error: JoinError) -> Failure {
     let Ok(panic) = error.try_into_panic() else {
-        return Failure::new("the handler was ended from outside");
+        return Failure::new("the handler was ended: the right to its run was over");
     };
     let words = panic
         .downcast_ref::<&str>()

@@ -80,6 +80,7 @@ pub struct Scripts {
     pub cancel: Script<wire::CancelTimerRequest, wire::CancelTimerResponse>,
     pub rearm: Script<wire::RearmTimerRequest, wire::RearmTimerResponse>,
     pub list: Script<wire::ListTimersRequest, wire::ListTimersResponse>,
+    pub preview: Script<wire::PreviewScheduleRequest, wire::PreviewScheduleResponse>,
     pub activity: Script<wire::SetActivityRequest, wire::SetActivityResponse>,
 }
 
@@ -111,6 +112,13 @@ impl TimerService for Scripts {
         request: Request<wire::ListTimersRequest>,
     ) -> Result<Response<wire::ListTimersResponse>, Status> {
         self.list.play(request).await
+    }
+
+    async fn preview_schedule(
+        &self,
+        request: Request<wire::PreviewScheduleRequest>,
+    ) -> Result<Response<wire::PreviewScheduleResponse>, Status> {
+        self.preview.play(request).await
     }
 }
 
@@ -183,6 +191,13 @@ impl WorkStream {
     /// Hands a run over.
     pub async fn fire(&self, run: wire::Run) {
         self.say(Down::Fire(wire::Fire { run: Some(run) })).await;
+    }
+
+    /// Says that the right to a run is over.
+    pub async fn withdraw(&self, token: u64) {
+        let run = format!("{token:016x}");
+        self.say(Down::Withdraw(wire::Withdraw { run, token }))
+            .await;
     }
 
     async fn say(&self, message: Down) {

@@ -204,6 +204,7 @@ impl Base {
         };
         let answer = match (&op, &answer) {
             (Op::List { .. }, Answer::List { .. }) => self.with_own_timers(&op, answer),
+            (Op::Runs { .. } | Op::Dead { .. }, _) => self.with_own_past(&op, answer),
             _ => answer,
         };
         self.answer(origin, answer);
@@ -213,6 +214,17 @@ impl Base {
     pub(super) fn refuse_forwards(&mut self) {
         for (_, (origin, _)) in std::mem::take(&mut self.desk.forwards) {
             self.answer(origin, Answer::Refused(self.silence()));
+        }
+    }
+
+    /// The node has lost its timers: whoever asked the coordinator meanwhile was answered by itself, and what was
+    /// wanted before must not be done after that.
+    pub(super) fn refuse_deferred_orders(&mut self) {
+        let ordered = |(origin, _): &mut (Origin, Op)| matches!(origin, Origin::Change(_));
+        let ordered: Vec<(Origin, Op)> = self.desk.deferred.extract_if(.., ordered).collect();
+        for (origin, _) in ordered {
+            let answer = self.unavailable("this node has lost its timers meanwhile");
+            self.answer(origin, answer);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now};
 use crate::timer::Timer;
+use std::collections::BTreeSet;
 
 /// A report that is not answered for this long is said again.
 const REPEAT_AFTER: Millis = Millis(1_000);
@@ -48,6 +49,14 @@ impl Lane {
         match &self.sent {
             Some(sent) => Some(sent.at + REPEAT_AFTER),
             None => self.ship_at,
+        }
+    }
+
+    /// What has come back was heard to be handed over, and is not to be heard so again.
+    pub(super) fn forget_handed(&mut self, back: &BTreeSet<Uid>) {
+        let sent = self.sent.iter_mut().map(|sent| &mut sent.report.items);
+        for items in sent.chain([&mut self.items]) {
+            items.handed.retain(|uid| !back.contains(uid));
         }
     }
 
@@ -93,8 +102,8 @@ impl Base {
             return;
         }
         let speaks = matches!(self.stance, Stance::Active | Stance::Parked);
-        let urgent = !self.lane.items.is_empty() && self.lane.items.resumed.is_none();
-        let wanted = urgent || self.lane.ship_at.is_some_and(|at| at <= now.boot);
+        let wanted =
+            !self.lane.items.is_empty() || self.lane.ship_at.is_some_and(|at| at <= now.boot);
         if speaks && wanted {
             self.report(now, Act::Stay, None);
         }
@@ -216,6 +225,10 @@ impl Base {
             }
         } else {
             self.lane.items.handed.extend(&sent.report.items.handed);
+            self.lane
+                .items
+                .past
+                .extend(sent.report.items.past.iter().cloned());
         }
         self.take_reply(now, answer, &sent.report);
         if !self.queues.unshipped.is_empty() || !self.gone.is_empty() {
@@ -230,7 +243,10 @@ impl Base {
     fn note_shipped(&mut self, report: &Report, refused: &[(Uid, Refusal)]) {
         match report.items.resumed {
             Some(_) => self.own_all_that_left_the_ledger(),
-            None => self.own_what_left_the_ledger(&report.items.taken),
+            None => {
+                let taken = report.items.taken.iter().map(|(uid, _)| *uid);
+                self.own_what_left_the_ledger(&taken.collect::<Vec<_>>());
+            }
         }
         for timer in &report.items.changed {
             let refusal = refused

@@ -11,13 +11,16 @@ use crate::ledger::{cancelled, not_found, refuse_schedule, repeated};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::planted::{self, Fault};
 use crate::time::Now;
-use crate::timer::{Durability, NewTimer, Placement, Timer};
+use crate::timer::{Asked, Durability, NewTimer, Placement, Timer};
 use std::collections::BTreeMap;
 
 impl Base {
     pub(super) fn decide_op(&mut self, now: Now, origin: Origin, op: Op) {
         if self.must_defer(&op) {
             return self.desk.deferred.push((origin, op));
+        }
+        if let Some(answer) = self.answered_before(&op) {
+            return self.answer(origin, answer);
         }
         match op {
             Op::Create(new) => self.create(now, origin, new),
@@ -28,10 +31,8 @@ impl Base {
                 request,
                 ref change,
             } => self.change_by(now, origin, (name, request, change), &op),
-            Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => {
-                let why = "is not there yet".into();
-                self.answer(origin, Answer::Refused(Refusal::Precondition { why }));
-            }
+            Op::Runs { .. } | Op::Dead { .. } => self.read_past(origin, op),
+            Op::News { after, limit } => self.tell_news(origin, after, limit),
             Op::Activity { ref node, activity } if *node == self.config.node => {
                 self.set_activity(now, origin, activity);
             }
@@ -128,6 +129,13 @@ impl Base {
         }
     }
 
+    fn tell_news(&mut self, origin: Origin, after: Option<u64>, limit: u32) {
+        let look = |uid| self.timers.get(&uid).map(|entry| &entry.timer);
+        let limit = usize::try_from(limit).unwrap_or(1);
+        let news = self.feed.read(after, limit, look);
+        self.answer(origin, Answer::News(news));
+    }
+
     fn look(&mut self, origin: Origin, name: &TimerName, op: &Op) {
         let known = self.names.get(name).and_then(|uid| self.timers.get(uid));
         match known {
@@ -200,15 +208,33 @@ impl Base {
             return self.change_elsewhere(now, origin, name, op);
         };
         if *change == Change::Cancel {
-            return self.cancel(now, origin, uid);
+            return self.cancel(now, origin, (uid, request));
+        }
+        let dead = self.with_dead_run(uid, change);
+        let elsewhere = matches!(change, Change::Requeue(_) | Change::Purge(_)) && dead.is_none();
+        if elsewhere && self.link.is_open() && !matches!(origin, Origin::Change(_)) {
+            return self.forward(origin, op.clone());
+        }
+        let change = dead.as_ref().unwrap_or(change);
+        if matches!(change, Change::Purge(_)) && self.forget_dead(uid, change) {
+            return self.answer(origin, Answer::Done);
         }
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
         let mut timer = entry.timer.clone();
-        let answer = match timer.apply(request, change, self.clock.read(now)) {
+        let asked = Asked {
+            request,
+            flying: entry.flying(),
+            now: self.clock.read(now),
+        };
+        let answer = match timer.apply(asked, change) {
             Ok(answer) => answer,
             Err(refusal) => return self.answer(origin, Answer::Refused(refusal)),
+        };
+        self.forget_dead(uid, change);
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
         };
         let revision = timer.revision;
         if timer != entry.timer {
@@ -224,12 +250,12 @@ impl Base {
         self.answer_change(now, origin, (uid, revision), answer);
     }
 
-    fn cancel(&mut self, now: Now, origin: Origin, uid: Uid) {
+    fn cancel(&mut self, now: Now, origin: Origin, (uid, request): (Uid, u128)) {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
         let outcome = match entry.run {
-            Some(token) => Cancelled::Running(token),
+            Some((_, token)) => Cancelled::Running(token),
             None => cancelled(&entry.timer),
         };
         let told = entry.is_told();
@@ -237,6 +263,7 @@ impl Base {
         if outcome == Cancelled::AlreadyFired {
             return self.answer(origin, Answer::Cancelled(outcome));
         }
+        self.bid_farewell(uid, Some((request, outcome)), self.clock.read(now));
         self.remove(uid);
         if !told {
             return self.answer(origin, Answer::Cancelled(outcome));
@@ -278,7 +305,7 @@ impl Base {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if entry.is_committed() {
+        if entry.is_committed() && entry.shipped < revision {
             self.answer_when_known(now, origin, (uid, revision), answer);
         } else {
             self.ship_lazily(now, entry.timer.spec.durability);

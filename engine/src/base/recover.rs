@@ -9,6 +9,9 @@ use super::sleep::Rest;
 use super::tokens::Tokens;
 use super::{Base, Config, Effect, Entry, Meta, Queues, Stance};
 use crate::decision::Decision;
+use crate::departed::{Departed, Farewell};
+use crate::feed::Feed;
+use crate::history::{History, Kept};
 use crate::record::{Key, Unreadable, decode};
 use crate::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,9 +33,25 @@ impl Base {
             base.restore(&key, &value)?;
         }
         base.dirty.clear();
+        base.feed = Feed::starting(now.wall);
         base.tokens = Tokens::recover(base.meta.token_ceiling);
+        base.end_written_runs(now);
         let decision = base.handle(now, Vec::new());
         Ok((base, decision))
+    }
+
+    /// What this node was running when it died has died with it.
+    fn end_written_runs(&mut self, now: Now) {
+        let clock = self.clock.read(now);
+        let node = self.config.node.clone();
+        let running = self
+            .timers
+            .values()
+            .filter(|entry| entry.timer.is_running());
+        let uids: Vec<_> = running.map(|entry| entry.timer.uid).collect();
+        for uid in uids {
+            self.change(uid, |entry| entry.timer.interrupt_all(&node, true, clock));
+        }
     }
 
     fn empty(config: Config) -> Self {
@@ -52,6 +71,9 @@ impl Base {
             runs: Runs::default(),
             rest: Rest::default(),
             tokens: Tokens::default(),
+            history: History::default(),
+            departed: Departed::default(),
+            feed: Feed::default(),
             last_turn: None,
             dirty: BTreeSet::new(),
             effects: Vec::new(),
@@ -63,6 +85,8 @@ impl Base {
             Key::Meta => self.meta = decode::<Meta>(key, value)?,
             Key::Timer(_) => self.insert(decode::<Entry>(key, value)?),
             Key::Gone(uid) => drop(self.gone.insert(uid)),
+            Key::Run(uid, _) => self.history.restore(uid, decode::<Kept>(key, value)?),
+            Key::Farewell(uid) => self.departed.restore(uid, decode::<Farewell>(key, value)?),
             other @ (Key::Node(_) | Key::Pending(_)) => {
                 return Err(Unreadable::Key(format!("{other:?}")));
             }

@@ -2,7 +2,7 @@
 
 use super::desk::Origin;
 use super::{Base, Entry, Stance};
-use crate::id::{Session, Uid};
+use crate::id::{Session, Token, Uid};
 use crate::message::{Act, Order, Report, Resumed};
 use crate::op::{Answer, Op};
 use crate::planted::{self, Fault};
@@ -31,6 +31,10 @@ impl Base {
             self.stance = Stance::Apart;
         }
         self.rest.wake();
+        // It was said of an ownership that is over, and must not be taken for a word on what is given now.
+        self.lane.items.handed.clear();
+        self.lane.items.taken.clear();
+        self.refuse_deferred_orders();
     }
 
     pub(super) fn resumed(
@@ -63,9 +67,13 @@ impl Base {
         for timer in resumed.changed {
             let echo =
                 self.timers.contains_key(&timer.uid) && told.get(&timer.uid) == Some(&&timer);
-            let news = !echo && !self.has(&timer);
             // A cancellation is final; the coordinator only has not heard of it.
-            if news && !self.gone.contains(&timer.uid) {
+            if echo || self.gone.contains(&timer.uid) {
+                continue;
+            }
+            if self.has(&timer) {
+                self.note_there(&timer);
+            } else {
                 self.adopt(timer);
             }
         }
@@ -103,12 +111,13 @@ impl Base {
         self.own_what_left_the_ledger(&uids);
     }
 
-    /// The same for timers that were given back.
+    /// The same for timers that were given back. One that is handed over stays there, once that was told.
     pub(super) fn own_what_left_the_ledger(&mut self, uids: &[Uid]) {
+        let untold: BTreeSet<Uid> = self.lane.items.handed.iter().copied().collect();
         for uid in uids {
             let left = self.timers.get(uid).is_some_and(|entry| {
                 let light = !entry.timer.spec.durability.is_replicated();
-                light && entry.shipped > 0 && !entry.held
+                light && entry.shipped > 0 && (!entry.held || untold.contains(uid))
             });
             if left {
                 self.change(*uid, |entry| {
@@ -183,6 +192,13 @@ impl Base {
         })
     }
 
+    /// The coordinator has a timer in this state, whoever told it.
+    fn note_there(&mut self, timer: &Timer) {
+        self.change(timer.uid, |entry| {
+            entry.shipped = entry.shipped.max(timer.revision);
+        });
+    }
+
     /// Takes a timer as the coordinator has it. A run in flight here has lost its right to settle it.
     fn adopt(&mut self, timer: Timer) {
         let shipped = timer.revision;
@@ -199,25 +215,28 @@ impl Base {
             Order::Give {
                 epoch,
                 timers,
+                gone,
                 floor,
             } => {
                 if epoch == self.meta.epoch && self.stance == Stance::Active {
                     self.tokens.raise(floor);
                     self.take_given(now, timers);
+                    self.take_gone(gone);
                 }
             }
             Order::Change { id, op } => self.ask(now, Origin::Change(id), op),
             Order::Arm { at } => self.arm(now, at),
             Order::Release => self.rest.release(),
             Order::Wake => self.rouse(now),
-            Order::Withdraw { token } => self.abandon(&[token]),
+            Order::Withdraw { token } => self.abandon(now, &[token]),
         }
     }
 
     /// Timers that come back; one that is here already was given twice.
     fn take_given(&mut self, now: Now, timers: Vec<Timer>) {
+        let mut back = BTreeSet::new();
         for timer in timers {
-            let uid = timer.uid;
+            let (uid, token) = (timer.uid, timer.token);
             let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
             // Every giving back follows a claim, and so has a newer token.
             let newer = self
@@ -226,13 +245,24 @@ impl Base {
                 .is_some_and(|entry| timer.token > entry.timer.token);
             if self.awaited.remove(&uid) || newer {
                 self.adopt(timer);
+                back.insert(uid);
             } else if held {
                 // An old copy: the timer was handed over again since, and is not taken.
                 continue;
             }
-            self.lane.items.taken.push(uid);
+            self.lane.items.taken.push((uid, token));
         }
+        self.lane.forget_handed(&back);
         self.lane.ship_by(now.boot);
+    }
+
+    /// Timers that ended while others had them.
+    fn take_gone(&mut self, gone: Vec<Uid>) {
+        for uid in &gone {
+            self.remove(*uid);
+        }
+        let ended = gone.into_iter().map(|uid| (uid, Token::default()));
+        self.lane.items.taken.extend(ended);
     }
 
     /// Pinned timers of a node that has just woken wait for the changes that the coordinator may have stored.

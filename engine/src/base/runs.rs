@@ -1,11 +1,11 @@
 //! Runs: the node's own and those it pulled, from launch to outcome.
 
-use super::{Base, Effect, SHIP_OUTCOMES_AFTER, Stance};
+use super::{Base, Effect, Entry, SHIP_OUTCOMES_AFTER, Stance};
 use crate::id::{Token, Uid};
 use crate::message::Capacity;
 use crate::planted::{self, Fault};
-use crate::time::Now;
-use crate::timer::{HandlerName, Outcome, Run};
+use crate::time::{Now, WallTime};
+use crate::timer::{HandlerName, Outcome, Phase, Run};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many tokens of pulled runs are remembered, so that an order that is heard twice is done once.
@@ -140,49 +140,75 @@ impl Base {
         }
     }
 
-    /// Launches a due timer, or lets it wait for a worker; either way it leaves its queue.
+    /// Launches what is due of a timer, or lets it wait for a worker; either way it leaves its queue.
     pub(super) fn try_launch(&mut self, now: Now, uid: Uid) {
-        let clock = self.clock.read(now);
-        self.fold_missed(uid, clock);
+        let Some(nominal) = self.make_ready(now, uid) else {
+            return;
+        };
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        // Folded, or the clock was set back while it waited for a worker.
-        if entry.timer.due().is_none_or(|due| due > clock) {
-            return;
+        if entry.must_be_claimed() && self.may_hand() {
+            return self.hand(now, uid);
         }
-        if self.runs.is_free(&entry.timer.spec.handler) {
-            self.launch_own(now, uid);
+        let held_back = entry.must_be_claimed() || self.is_isolated(now, entry);
+        if !held_back && self.runs.is_free(&entry.timer.spec.handler) {
+            self.launch_own(now, uid, nominal);
         } else {
             self.adjust(uid, |entry| entry.starved = Some(now.boot));
         }
     }
 
-    fn fold_missed(&mut self, uid: Uid, clock: crate::time::WallTime) {
-        let Some(entry) = self.timers.get(&uid) else {
-            return;
-        };
+    /// Applies misfire, overlap and expiry to what is due. What a later occurrence takes the place of is given up.
+    /// Returns the nominal time of what can begin.
+    fn make_ready(&mut self, now: Now, uid: Uid) -> Option<WallTime> {
+        let clock = self.clock.read(now);
+        let entry = self.timers.get(&uid)?;
         let mut timer = entry.timer.clone();
-        timer.fold_missed(clock);
-        if timer != entry.timer {
-            self.change(uid, |entry| entry.timer = timer);
+        let nominal = timer.ready(entry.flying(), clock);
+        if timer.revision == entry.timer.revision {
+            return nominal;
         }
+        let unwritten = entry.run.filter(|(flying, _)| !timer.has(*flying));
+        let written = entry.timer.lines().filter_map(Phase::running);
+        let written = written
+            .map(|(token, _)| token)
+            .filter(|it| !timer.holds(*it));
+        let over: Vec<Token> = written.chain(unwritten.map(|(_, token)| token)).collect();
+        self.change(uid, |entry| entry.timer = timer);
+        self.abandon(now, &over);
+        self.ship_outcome(now, uid);
+        nominal
     }
 
-    fn launch_own(&mut self, now: Now, uid: Uid) {
+    /// Whether the node has to wait for its lease before it fires this one.
+    pub(super) fn is_isolated(&self, now: Now, entry: &Entry) -> bool {
+        let shared = entry.timer.is_movable() && entry.is_told();
+        shared && entry.timer.spec.policy.holds() && !self.link.has_lease(now)
+    }
+
+    fn launch_own(&mut self, now: Now, uid: Uid, nominal: WallTime) {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
         let token = self.tokens.next(entry.timer.token);
         let clock = self.clock.read(now);
-        let mut started = entry.timer.clone();
-        let Some(run) = started.start(&self.config.node, token, clock) else {
+        let mut begun = entry.timer.clone();
+        let Some(run) = begun.begin(nominal, &self.config.node, token, clock) else {
             return;
         };
-        self.adjust(uid, |entry| {
-            entry.run = Some(token);
-            entry.starved = None;
-        });
+        if begun.writes_starts() {
+            self.change(uid, |entry| {
+                entry.timer = begun;
+                entry.starved = None;
+            });
+            self.ship_outcome(now, uid);
+        } else {
+            self.adjust(uid, |entry| {
+                entry.run = Some((nominal, token));
+                entry.starved = None;
+            });
+        }
         self.runs.begin(Flight {
             run: run.clone(),
             started: clock,
@@ -194,6 +220,13 @@ impl Base {
             until,
             from: now.boot,
         });
+    }
+
+    /// What has become of a timer is told soon, if the coordinator has to know it.
+    fn ship_outcome(&mut self, now: Now, uid: Uid) {
+        if self.queues.unshipped.contains(&uid) {
+            self.lane.ship_by(now.boot + SHIP_OUTCOMES_AFTER);
+        }
     }
 
     /// Runs that were claimed for this node: taken, or declined at once.
@@ -249,14 +282,12 @@ impl Base {
         let own = flight.own
             && self.timers.get(&uid).is_some_and(|entry| {
                 let settles = self.owns(entry) || apart && !entry.held;
-                entry.run == Some(token) && settles
+                entry.runs_here(token) && settles
             });
         if own {
             self.settle_own(now, uid, &flight, &outcome);
         } else {
-            self.adjust(uid, |entry| {
-                entry.run = entry.run.filter(|run| *run != token)
-            });
+            self.adjust(uid, |entry| entry.forget_run(token));
             self.lane.items.outcomes.push((uid, token, outcome));
             self.lane.ship_by(now.boot);
         }
@@ -276,10 +307,12 @@ impl Base {
         let clock = self.clock.read(now);
         let node = self.config.node.clone();
         self.change(uid, |entry| {
-            entry.run = None;
+            entry.forget_run(flight.run.token);
             let timer = &mut entry.timer;
             if timer.generation == flight.run.generation {
-                timer.start(&node, flight.run.token, flight.started);
+                if !timer.holds(flight.run.token) {
+                    timer.begin(flight.run.nominal, &node, flight.run.token, flight.started);
+                }
                 let settled = timer.settle(flight.run.token, outcome, clock);
                 debug_assert!(
                     settled.is_ok(),
@@ -287,19 +320,18 @@ impl Base {
                 );
             }
         });
-        if self.queues.unshipped.contains(&uid) {
-            self.lane.ship_by(now.boot + SHIP_OUTCOMES_AFTER);
-        }
+        self.ship_outcome(now, uid);
     }
 
     pub(super) fn not_launched(&mut self, now: Now, uid: Uid, token: Token) {
         let Some(flight) = self.runs.end(token) else {
             return;
         };
-        if flight.own {
-            self.adjust(uid, |entry| {
-                entry.run = entry.run.filter(|run| *run != token)
-            });
+        let written = |entry: &Entry| entry.timer.holds(token);
+        if flight.own && self.timers.get(&uid).is_some_and(written) {
+            self.change(uid, |entry| entry.timer.unbegin(token));
+        } else if flight.own {
+            self.adjust(uid, |entry| entry.forget_run(token));
         } else {
             self.lane.items.declined.push(token);
             self.lane.ship_by(now.boot);
@@ -323,19 +355,49 @@ impl Base {
     }
 
     /// The right to every run in flight is over.
-    pub(super) fn abandon_all(&mut self) -> Vec<Token> {
+    pub(super) fn abandon_all(&mut self, now: Now) -> Vec<Token> {
         let tokens = self.runs.tokens();
-        self.abandon(&tokens);
+        self.abandon(now, &tokens);
         tokens
     }
 
     /// The right to these runs is over.
-    pub(super) fn abandon(&mut self, tokens: &[Token]) {
+    pub(super) fn abandon(&mut self, now: Now, tokens: &[Token]) {
         for token in tokens {
             if let Some(flight) = self.runs.end(*token) {
-                self.adjust(flight.run.uid, |entry| entry.run = None);
+                self.give_up(now, &flight);
                 self.effects.push(Effect::Abandon { token: *token });
             }
         }
+    }
+
+    /// The start of a run that is given up may be written down; who owns the timer writes down that it was in vain.
+    fn give_up(&mut self, now: Now, flight: &Flight) {
+        let (uid, token) = (flight.run.uid, flight.run.token);
+        let written = |entry: &Entry| entry.timer.holds(token) && self.owns(entry);
+        if flight.own && self.timers.get(&uid).is_some_and(written) {
+            let ended = self.clock.read(now);
+            self.change(uid, |entry| {
+                let outcome = Outcome::Interrupted { died: false };
+                entry
+                    .timer
+                    .settle(token, &outcome, ended)
+                    .map(drop)
+                    .unwrap_or(());
+            });
+        } else {
+            self.adjust(uid, |entry| entry.forget_run(token));
+        }
+    }
+}
+
+impl Entry {
+    /// Whether this run of it is in flight here, written down or not.
+    fn runs_here(&self, token: Token) -> bool {
+        self.run.is_some_and(|(_, own)| own == token) || self.timer.holds(token)
+    }
+
+    fn forget_run(&mut self, token: Token) {
+        self.run = self.run.filter(|(_, own)| *own != token);
     }
 }

@@ -239,7 +239,7 @@ impl Base {
             self.stance = Stance::Parked;
             // Only now their right has ended: a node that was not covered goes on with them.
             let interrupted = std::mem::take(&mut self.rest.interrupted);
-            self.abandon(&interrupted);
+            self.abandon(now, &interrupted);
             self.lane.items.resumed = None;
             self.link.note_epoch(epoch);
             self.change_meta(|meta| meta.epoch = epoch);
@@ -249,6 +249,10 @@ impl Base {
             return;
         }
         self.rest.uncovered = None;
+        // A pinned run that began meanwhile: only its end tells when the node has to wake for the next one.
+        if self.runs.in_flight() > 0 {
+            return self.rouse(now);
+        }
         self.rest.cover = Some(cover.clone());
         match cover {
             Cover::Sentry { at } if self.rest.alarm != Some(*at) => self.arm(now, *at),
@@ -322,7 +326,7 @@ impl Base {
     }
 
     pub(super) fn say_goodbye(&mut self, now: Now) {
-        let interrupted = self.abandon_all();
+        let interrupted = self.abandon_all(now);
         self.stance = Stance::Leaving;
         self.change_meta(|meta| meta.handed_over = true);
         self.report(now, Act::Goodbye { interrupted }, Some(is_tail));
@@ -376,5 +380,6 @@ impl Base {
 /// What goes along when the node hands its timers over: what the coordinator does not have as it is now.
 fn is_tail(entry: &Entry) -> bool {
     let movable = matches!(entry.timer.spec.placement, Placement::Movable);
-    movable && !entry.held && entry.timer.due().is_some() && entry.shipped < entry.timer.revision
+    let alive = entry.timer.due().is_some() || entry.timer.is_running();
+    movable && !entry.held && alive && entry.shipped < entry.timer.revision
 }

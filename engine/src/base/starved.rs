@@ -15,7 +15,7 @@ impl Base {
         let waiting: Vec<Starving> = self.queues.starved.keys().cloned().collect();
         for starving in waiting {
             while self.runs.is_free(&starving.handler)
-                && let Some(uid) = self.first_starved(&starving)
+                && let Some(uid) = self.first_starved(now, &starving)
             {
                 self.adjust(uid, |entry| entry.starved = None);
                 if starving.movable || self.owns_now() {
@@ -40,7 +40,10 @@ impl Base {
     }
 
     /// The longest due timer of these that the node may launch.
-    fn first_starved(&self, starving: &Starving) -> Option<Uid> {
+    fn first_starved(&self, now: Now, starving: &Starving) -> Option<Uid> {
+        if starving.claimed {
+            return None;
+        }
         let mut waiting = self
             .queues
             .starved
@@ -50,12 +53,14 @@ impl Base {
         waiting.find(|uid| {
             self.timers
                 .get(uid)
-                .is_some_and(|entry| !starving.movable || self.may_launch_movable(entry))
+                .is_some_and(|entry| !starving.movable || self.may_launch_movable(now, entry))
         })
     }
 
-    fn may_launch_movable(&self, entry: &Entry) -> bool {
-        self.owns(entry) && !matches!(self.stance, Stance::Parking | Stance::Leaving)
+    fn may_launch_movable(&self, now: Now, entry: &Entry) -> bool {
+        self.owns(entry)
+            && !self.is_isolated(now, entry)
+            && !matches!(self.stance, Stance::Parking | Stance::Leaving)
     }
 
     fn first_to_hand(&self, now: Now, starving: &Starving) -> Option<Uid> {
@@ -69,11 +74,16 @@ impl Base {
         let long = entry
             .starved
             .is_some_and(|since| since + STARVE_MAX <= now.boot);
-        let can = self.stance == Stance::Active && self.link.is_open() && entry.timer.is_movable();
-        can && !entry.held && (nobody || long)
+        let can = self.may_hand() && entry.timer.is_movable();
+        can && !entry.held && (nobody || long || entry.must_be_claimed())
     }
 
-    fn hand(&mut self, now: Now, uid: Uid) {
+    /// Whether the group can be given something for one run.
+    pub(super) fn may_hand(&self) -> bool {
+        self.stance == Stance::Active && self.link.is_open()
+    }
+
+    pub(super) fn hand(&mut self, now: Now, uid: Uid) {
         self.change(uid, |entry| {
             entry.held = true;
             entry.starved = None;
@@ -91,6 +101,6 @@ impl Base {
         let firsts = movable.filter_map(|(_, queue)| queue.first());
         let waiting = firsts.filter_map(|(_, uid)| self.timers.get(uid));
         let since = waiting.filter_map(|entry| entry.starved).min()?;
-        (self.stance == Stance::Active && self.link.is_open()).then(|| since + STARVE_MAX)
+        self.may_hand().then(|| since + STARVE_MAX)
     }
 }

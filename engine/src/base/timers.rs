@@ -4,7 +4,7 @@ use super::{Base, Entry, Stance, Starving};
 use crate::id::Uid;
 use crate::record::{Key, Record};
 use crate::time::{Now, WallTime};
-use crate::timer::{Durability, Timer};
+use crate::timer::{Durability, Effort, Timer};
 use serde::Serialize;
 
 impl Entry {
@@ -40,6 +40,7 @@ impl Entry {
         Starving {
             handler: self.timer.spec.handler.clone(),
             movable: self.timer.is_movable(),
+            claimed: self.must_be_claimed(),
         }
     }
 
@@ -48,9 +49,21 @@ impl Entry {
         self.shipped > 0 || self.offered
     }
 
-    /// Whether it waits for its time here, rather than being run or being somebody else's.
-    pub(super) fn waits(&self) -> bool {
-        self.run.is_none() && !self.held
+    /// Whether it may begin only once, and the coordinator, which knows it, has to write that down first.
+    pub(super) fn must_be_claimed(&self) -> bool {
+        let once = self.timer.spec.policy.effort == Effort::AtMostOnce;
+        once && self.timer.is_movable() && self.is_told()
+    }
+
+    /// The occurrence in flight here whose start is not written down.
+    pub(super) fn flying(&self) -> Option<WallTime> {
+        self.run.map(|(nominal, _)| nominal)
+    }
+
+    /// When something of it is due here; none if nothing is, or it is somebody else's to run.
+    fn due(&self) -> Option<WallTime> {
+        let due = self.timer.due_while(self.flying());
+        due.filter(|_| !self.held)
     }
 }
 
@@ -72,6 +85,7 @@ impl Base {
     ) -> Option<R> {
         let result = self.adjust(uid, change);
         self.touch(uid);
+        self.note_runs(uid);
         result
     }
 
@@ -100,6 +114,7 @@ impl Base {
     }
 
     fn touch(&mut self, uid: Uid) {
+        self.feed.changed(uid);
         let journalled = |entry: &Entry| entry.timer.spec.durability.is_journalled();
         if self.timers.get(&uid).is_some_and(journalled) {
             self.dirty.insert(Key::Timer(uid));
@@ -116,7 +131,7 @@ impl Base {
         if let Some(until) = entry.timer.kept_until().filter(|_| !entry.is_unshipped()) {
             self.queues.ended.insert((until, uid));
         }
-        let Some(due) = entry.timer.due().filter(|_| entry.waits()) else {
+        let Some(due) = entry.due() else {
             return;
         };
         let queue = match (entry.starved.is_some(), entry.timer.is_movable()) {
@@ -135,7 +150,7 @@ impl Base {
         if let Some(until) = entry.timer.kept_until() {
             self.queues.ended.remove(&(until, uid));
         }
-        if let Some(due) = entry.timer.due() {
+        if let Some(due) = entry.due() {
             let starving = entry.starving();
             if let Some(queue) = self.queues.starved.get_mut(&starving) {
                 queue.remove(&(due, uid));
@@ -151,10 +166,13 @@ impl Base {
     /// Forgets timers that ended long enough ago and that the coordinator knows to have ended.
     pub(super) fn prune(&mut self, now: Now) {
         let clock = self.clock.read(now);
+        self.history.prune(clock);
+        self.departed.prune(clock);
         while let Some((until, uid)) = self.queues.ended.first().copied() {
             if until > clock {
                 return;
             }
+            self.bid_farewell(uid, None, clock);
             self.remove(uid);
         }
     }
@@ -193,7 +211,8 @@ impl Base {
             self.meta.token_ceiling = ceiling;
             self.dirty.insert(Key::Meta);
         }
-        let dirty = std::mem::take(&mut self.dirty);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.extend(self.past_to_store());
         dirty.iter().map(|key| self.record(key)).collect()
     }
 
@@ -204,6 +223,8 @@ impl Base {
         match key {
             Key::Timer(uid) => stored(key, self.timers.get(uid)),
             Key::Gone(uid) => stored(key, self.gone.get(uid).map(|_| &())),
+            Key::Run(uid, run) => stored(key, self.history.kept(*uid, *run).as_ref()),
+            Key::Farewell(uid) => stored(key, self.departed.get(*uid)),
             Key::Meta | Key::Node(_) | Key::Pending(_) => Record::put(&Key::Meta, &self.meta),
         }
     }

@@ -4,45 +4,41 @@ use super::{Entry, Held, Ledger};
 use crate::id::{Epoch, NodeId, Token, Uid};
 use crate::planted::{self, Fault};
 use crate::time::WallTime;
-use crate::timer::{Outcome, Run, Settled, Stale, Timer};
-
-/// What became of a due timer that was looked at before a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ready {
-    /// It can be claimed now.
-    Now,
-    /// Its missed occurrences were folded, and the next one is later.
-    Later,
-}
+use crate::timer::{Outcome, Phase, Run, Settled, Stale, Timer};
 
 impl Ledger {
-    /// Applies the misfire rule to a due timer.
-    pub(crate) fn fold_missed(&mut self, uid: Uid, now: WallTime) -> Ready {
-        let before = self.timers.get(&uid).map(|entry| entry.timer.revision);
-        let folded = self.timers.get(&uid).map(|entry| {
-            let mut timer = entry.timer.clone();
-            timer.fold_missed(now);
-            timer
+    /// Makes ready what is due of a timer: misfire, overlap and expiry are applied. Returns the nominal time of the
+    /// occurrence that can be claimed; none if nothing of it is due any more.
+    pub(crate) fn ready(&mut self, uid: Uid, now: WallTime) -> Option<WallTime> {
+        let entry = self.timers.get(&uid)?;
+        let mut timer = entry.timer.clone();
+        let nominal = timer.ready(None, now);
+        if timer.revision == entry.timer.revision {
+            return nominal;
+        }
+        for (token, by) in entry.timer.lines().filter_map(Phase::running) {
+            if !timer.holds(token) {
+                self.turn.withdrawn.push((by.clone(), token));
+            }
+        }
+        let at = self.stamp();
+        self.change(uid, |entry| {
+            entry.timer = timer;
+            entry.changed = at;
         });
-        if let Some(timer) = folded.filter(|timer| Some(timer.revision) != before) {
-            let at = self.stamp();
-            self.change(uid, |entry| {
-                entry.timer = timer;
-                entry.changed = at;
-            });
-        }
-        let due = self.timers.get(&uid).and_then(|entry| entry.timer.due());
-        if due.is_some_and(|due| due <= now) {
-            Ready::Now
-        } else {
-            Ready::Later
-        }
+        nominal
+    }
+
+    /// Runs that lost their right in favour of a later one since the last call, with who has them.
+    pub(crate) fn take_withdrawn(&mut self) -> Vec<(NodeId, Token)> {
+        std::mem::take(&mut self.turn.withdrawn)
     }
 
     /// Gives `node` the right to run the due occurrence of a timer.
     ///
-    /// Returns none if the timer is not waiting.
+    /// Returns none if nothing of the timer is due.
     pub(crate) fn claim(&mut self, uid: Uid, node: &NodeId, now: WallTime) -> Option<Run> {
+        let nominal = self.ready(uid, now)?;
         let at = self.stamp();
         let token = self.stamp_token();
         self.change(uid, |entry| {
@@ -52,29 +48,33 @@ impl Ledger {
                 entry.held = Some(Held::Claimed);
             }
             let token = token.max(Token(entry.timer.token.0.saturating_add(1)));
-            entry.timer.start(node, token, now)
+            entry.timer.begin(nominal, node, token, now)
         })?
     }
 
-    /// How many claims a node holds, and for which timers.
-    pub(crate) fn claims_of(&self, node: &NodeId) -> Vec<Uid> {
-        self.claims
-            .get(node)
-            .map(|uids| uids.iter().copied().collect())
-            .unwrap_or_default()
+    /// The timers of which a node runs something, as claims or of its own.
+    fn run_by(&self, node: &NodeId) -> Vec<Uid> {
+        let uids = self.claims.get(node).into_iter().flatten();
+        uids.copied().collect()
     }
 
-    /// The claimed timers of a node.
-    pub(crate) fn claimed(&self, node: &NodeId) -> impl Iterator<Item = &Timer> {
+    /// The claims of a node: not what it runs as the home that owns it.
+    pub(crate) fn claimed<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = Run> + 'a {
         let uids = self.claims.get(node).into_iter().flatten();
-        uids.filter_map(|uid| self.timers.get(uid))
-            .map(|entry| &entry.timer)
+        let entries = uids.filter_map(|uid| self.timers.get(uid));
+        let entries = entries.filter(move |entry| !self.is_owned_by(entry, node));
+        entries.flat_map(move |entry| entry.timer.runs_of(node))
+    }
+
+    fn is_owned_by(&self, entry: &Entry, node: &NodeId) -> bool {
+        let own = entry.timer.home.as_ref() == Some(node) && entry.held.is_none();
+        own && self.is_active(node)
     }
 
     /// Writes down what a pulled run came to.
     ///
     /// # Errors
-    /// [`Stale`] if the token is not that of the timer's newest run, or there is no such timer.
+    /// [`Stale`] if no run of the timer is in flight under this token, or there is no such timer.
     pub(crate) fn settle(
         &mut self,
         uid: Uid,
@@ -97,11 +97,13 @@ impl Ledger {
         let live = self
             .timers
             .get(&uid)
-            .is_some_and(|entry| entry.timer.token == token && entry.timer.run().is_some());
+            .is_some_and(|entry| entry.timer.holds(token));
         if live {
-            self.end_claim(uid, |entry| entry.timer.unstart(token));
+            self.end_claim(uid, |entry| entry.timer.unbegin(token));
             self.change(uid, |entry| {
-                entry.held = entry.held.map(|_| Held::Handed);
+                let others = entry.timer.is_running();
+                let held = if others { Held::Claimed } else { Held::Handed };
+                entry.held = entry.held.map(|_| held);
             });
         }
         live
@@ -109,17 +111,11 @@ impl Ledger {
 
     /// Ends every claim of a node whose right to run is over.
     pub(crate) fn interrupt_claims(&mut self, node: &NodeId, died: bool, now: WallTime) {
-        let dead = self.claims_of(node).into_iter();
-        for uid in dead.filter(|_| !planted::is(Fault::KeepDeadClaims)) {
-            self.end_claim(uid, |entry| {
-                let token = entry.timer.token;
-                let outcome = Outcome::Interrupted { died };
-                entry
-                    .timer
-                    .settle(token, &outcome, now)
-                    .map(drop)
-                    .unwrap_or(());
-            });
+        if planted::is(Fault::KeepDeadClaims) {
+            return;
+        }
+        for uid in self.run_by(node) {
+            self.end_claim(uid, |entry| entry.timer.interrupt_all(node, died, now));
         }
     }
 
@@ -128,7 +124,7 @@ impl Ledger {
         self.change(uid, |entry| {
             change(entry);
             entry.changed = at;
-            if entry.held == Some(Held::Claimed) {
+            if entry.held == Some(Held::Claimed) && !entry.timer.is_running() {
                 entry.held = Some(Held::Giving);
             }
         });
@@ -148,6 +144,17 @@ impl Ledger {
         let active = waiting.filter(|(node, _)| self.is_active(node));
         active
             .filter_map(|(node, _)| Some((node.clone(), self.giving(node), self.node(node)?.epoch)))
+            .collect()
+    }
+
+    /// Every active node that has still to hear that timers of it are no more, with them and its epoch.
+    pub(crate) fn to_end(&self) -> Vec<(NodeId, Vec<Uid>, Epoch)> {
+        let ended = self.ended_elsewhere.iter();
+        ended
+            .filter_map(|(node, uids)| {
+                let uids = uids.iter().copied().collect();
+                Some((node.clone(), uids, self.node(node)?.epoch))
+            })
             .collect()
     }
 

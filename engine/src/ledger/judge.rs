@@ -5,7 +5,7 @@
 //! when it resumes. A cancellation is final whoever made it.
 
 use super::{Entry, Held, Ledger, Stance};
-use crate::id::{NodeId, Uid};
+use crate::id::{NodeId, Token, Uid};
 use crate::message::Items;
 use crate::op::Refusal;
 use crate::record::Key;
@@ -29,8 +29,8 @@ impl Ledger {
         if let Some(index) = items.resumed {
             self.note_resumed(&tail.node, index);
         }
-        for uid in &items.taken {
-            self.note_taken(&tail.node, *uid);
+        for (uid, token) in &items.taken {
+            self.note_taken(&tail.node, *uid, *token);
         }
         // What is gone makes room for another timer of its name.
         for uid in &items.gone {
@@ -44,6 +44,9 @@ impl Ledger {
         }
         for uid in &items.handed {
             self.judge_handed(tail, *uid);
+        }
+        for (uid, run) in &items.past {
+            self.note_run(*uid, run.clone());
         }
         refused
     }
@@ -140,8 +143,8 @@ impl Ledger {
             .timers
             .get(&uid)
             .is_some_and(|e| e.timer.home.as_ref() == Some(&tail.node));
-        if own {
-            self.remove(uid);
+        if own && let Some(entry) = self.remove(uid) {
+            self.note_removed(uid, entry.timer.name);
         }
     }
 
@@ -158,11 +161,13 @@ impl Ledger {
         }
     }
 
-    fn note_taken(&mut self, node: &NodeId, uid: Uid) {
+    /// The home has a timer that was given back. What is on its way again since has a newer token.
+    fn note_taken(&mut self, node: &NodeId, uid: Uid, token: Token) {
         let Some(entry) = self.timers.get(&uid) else {
-            return;
+            return self.note_end_heard(node, uid);
         };
-        if entry.held != Some(Held::Giving) || entry.timer.home.as_ref() != Some(node) {
+        let own = entry.held == Some(Held::Giving) && entry.timer.home.as_ref() == Some(node);
+        if !own || entry.timer.token != token {
             return;
         }
         if entry.timer.spec.durability.is_replicated() {
@@ -173,6 +178,15 @@ impl Ledger {
             });
         } else {
             self.remove(uid);
+        }
+    }
+
+    /// The home has heard that a timer of it is no more.
+    fn note_end_heard(&mut self, node: &NodeId, uid: Uid) {
+        let ended = self.ended_elsewhere.get_mut(node);
+        if ended.is_some_and(|ended| ended.remove(&uid)) {
+            self.gone.remove(&uid);
+            self.turn.dirty.insert(Key::Gone(uid));
         }
     }
 

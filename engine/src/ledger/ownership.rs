@@ -16,7 +16,7 @@ use crate::message::{Hello, Resumed};
 use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
-use crate::timer::{Awaits, Placement};
+use crate::timer::{Awaits, Phase, Placement};
 use std::collections::BTreeSet;
 
 /// What a greeting came to.
@@ -129,7 +129,11 @@ impl Ledger {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if entry.timer.run().is_some() && !planted::is(Fault::GiveWithoutWaiting) {
+        let home = entry.timer.home.as_ref();
+        let by_others = |line: &Phase| line.running().is_some_and(|(_, by)| Some(by) != home);
+        let elsewhere = entry.held.is_some() || entry.timer.lines().any(by_others);
+        let waits = elsewhere && entry.timer.is_running();
+        if waits && !planted::is(Fault::GiveWithoutWaiting) {
             resumed.held.push(uid);
             self.change(uid, |entry| entry.held = Some(super::Held::Claimed));
             return;
@@ -200,6 +204,8 @@ impl Ledger {
     }
 
     fn set_stance(&mut self, node: &NodeId, stance: Stance, epoch: Epoch, now: WallTime) {
+        // It hears of all that is gone when it resumes.
+        self.ended_elsewhere.remove(node);
         self.change_node(node, |n| {
             n.epoch = epoch;
             if n.stance != stance {

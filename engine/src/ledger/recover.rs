@@ -1,6 +1,9 @@
 //! The ledger from its records, as they stand in the journal.
 
 use super::{Entry, Gone, Ledger, Meta, Node, Pending, Turn};
+use crate::departed::{Departed, Farewell};
+use crate::feed::Feed;
+use crate::history::{History, Kept};
 use crate::id::PoolId;
 use crate::message::LedgerId;
 use crate::planted::{self, Fault};
@@ -30,8 +33,12 @@ impl Ledger {
             unheard: BTreeMap::new(),
             nodes: BTreeMap::new(),
             gone: BTreeMap::new(),
+            ended_elsewhere: BTreeMap::new(),
             pending: BTreeMap::new(),
             ended: BTreeSet::new(),
+            history: History::default(),
+            departed: Departed::default(),
+            feed: Feed::default(),
             turn: Turn::default(),
         }
     }
@@ -51,12 +58,24 @@ impl Ledger {
             empty = false;
             recovered.restore(&key, &value)?;
         }
+        recovered.find_ended_elsewhere();
         let turn = std::mem::take(&mut recovered.turn);
         recovered.turn.touched = turn.touched;
         if empty {
             recovered.turn.dirty.insert(Key::Meta);
         }
         Ok(recovered)
+    }
+
+    /// An active home has heard of everything that ended before it resumed.
+    fn find_ended_elsewhere(&mut self) {
+        for (uid, gone) in &self.gone {
+            let since = self.nodes.get(&gone.home).map(|home| home.epoch.0);
+            if self.is_active(&gone.home) && since.is_some_and(|since| gone.at.0 > since) {
+                let ended = self.ended_elsewhere.entry(gone.home.clone());
+                ended.or_default().insert(*uid);
+            }
+        }
     }
 
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
@@ -66,12 +85,15 @@ impl Ledger {
             Key::Timer(_) => {
                 let mut entry = decode::<Entry>(key, value)?;
                 if planted::is(Fault::ForgetClaimsAtRestart) {
-                    entry.timer.unstart(entry.timer.token);
+                    let token = entry.timer.token;
+                    entry.timer.unbegin(token);
                 }
                 self.insert(entry);
             }
             Key::Gone(uid) => drop(self.gone.insert(uid, decode::<Gone>(key, value)?)),
             Key::Pending(id) => drop(self.pending.insert(id, decode::<Pending>(key, value)?)),
+            Key::Run(uid, _) => self.history.restore(uid, decode::<Kept>(key, value)?),
+            Key::Farewell(uid) => self.departed.restore(uid, decode::<Farewell>(key, value)?),
         }
         Ok(())
     }

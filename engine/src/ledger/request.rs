@@ -6,7 +6,7 @@ use crate::op::{Answer, Cancelled, Change, NewTime, Op, Refusal};
 use crate::record::Key;
 use crate::schedule::{BadSchedule, Schedule};
 use crate::time::{Millis, WallTime};
-use crate::timer::{Awaits, Durability, NewTimer, Phase, Placement, Timer};
+use crate::timer::{Asked, Awaits, Durability, NewTimer, Phase, Placement, Timer};
 
 /// The most timers that one list answer carries.
 pub(crate) const LIST_MAX: u32 = 1_000;
@@ -20,35 +20,38 @@ pub enum Routed {
     /// Here.
     Done(Answer),
     /// It is this node's to decide.
-    To(NodeId),
+    To(NodeId, Box<Op>),
+}
+
+impl Routed {
+    pub(super) fn to(node: &NodeId, op: &Op) -> Self {
+        Self::To(node.clone(), Box::new(op.clone()))
+    }
 }
 
 impl Ledger {
     /// Decides an operation, or says which home has to.
     pub(crate) fn execute(&mut self, op: &Op, now: WallTime) -> Routed {
+        if let Some(answer) = self.answered_before(op) {
+            return Routed::Done(answer);
+        }
         match op {
-            Op::Create(new) => self.create(new, now),
-            Op::Look { name } => self.look(name),
+            Op::Create(new) => self.create(op, new, now),
+            Op::Look { name } => self.look(op, name),
             Op::List { after, limit } => Routed::Done(self.list(after.as_ref(), *limit)),
-            Op::Change {
-                name,
-                request,
-                change,
-            } => self.change_by(op, (name, *request, change), now),
-            Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => {
-                Routed::Done(precondition("is not there yet".into()))
-            }
-            Op::Activity { node, .. } => self.route_activity(node),
+            Op::Change { .. } => self.change_by(op, now),
+            Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => self.read_past(op),
+            Op::Activity { node, .. } => self.route_activity(node, op),
         }
     }
 
-    fn create(&mut self, new: &NewTimer, now: WallTime) -> Routed {
+    fn create(&mut self, op: &Op, new: &NewTimer, now: WallTime) -> Routed {
         if let Some(entry) = self.entry(new.uid) {
             return Routed::Done(repeated(&entry.timer, new));
         }
         match &new.placement {
             Placement::Movable => Routed::Done(self.create_of_pool(new, now)),
-            Placement::Pinned(node) => self.create_pinned(node, new, now),
+            Placement::Pinned(node) => self.create_pinned(node, op, (new, now)),
         }
     }
 
@@ -60,13 +63,18 @@ impl Ledger {
         self.accept(new, None, now)
     }
 
-    fn create_pinned(&mut self, node: &NodeId, new: &NewTimer, now: WallTime) -> Routed {
+    fn create_pinned(
+        &mut self,
+        node: &NodeId,
+        op: &Op,
+        (new, now): (&NewTimer, WallTime),
+    ) -> Routed {
         match self.node(node).map(|node| node.stance) {
             None | Some(Stance::Left) => {
                 let what = format!("node {node} in pool {}", self.pool);
                 Routed::Done(Answer::Refused(Refusal::NotFound { what }))
             }
-            Some(Stance::Active) => Routed::To(node.clone()),
+            Some(Stance::Active) => Routed::to(node, op),
             Some(Stance::Greeted | Stance::Parked | Stance::Lost) => {
                 Routed::Done(self.accept(new, Some(node.clone()), now))
             }
@@ -87,13 +95,13 @@ impl Ledger {
         Answer::Timer(Box::new(timer))
     }
 
-    fn look(&self, name: &TimerName) -> Routed {
+    fn look(&self, op: &Op, name: &TimerName) -> Routed {
         if let Some(entry) = self.named(name) {
             return Routed::Done(Answer::Timer(Box::new(entry.timer.clone())));
         }
         let known = |node: &NodeId| self.node(node).is_some_and(|n| n.stance != Stance::Left);
         match name.node.clone().filter(known) {
-            Some(home) => Routed::To(home),
+            Some(home) => Routed::to(&home, op),
             None => Routed::Done(not_found(name)),
         }
     }
@@ -115,22 +123,50 @@ impl Ledger {
         }
     }
 
-    fn change_by(&mut self, op: &Op, asked: (&TimerName, u128, &Change), now: WallTime) -> Routed {
-        let (name, request, change) = asked;
+    fn change_by(&mut self, op: &Op, now: WallTime) -> Routed {
+        let revived = self.with_dead_run(op);
+        let op = revived.as_ref().unwrap_or(op);
+        let Op::Change {
+            name,
+            request,
+            change,
+        } = op
+        else {
+            return Routed::Done(precondition("is no change of a timer".into()));
+        };
+        if self.purge(name, change) {
+            return Routed::Done(Answer::Done);
+        }
         let uid = match self.find_to_change(op, name, now) {
             Ok(uid) => uid,
-            Err(routed) => return routed,
+            Err(routed) => {
+                self.forget_revived(op);
+                return routed;
+            }
         };
         if *change == Change::Cancel {
-            return Routed::Done(self.cancel(uid, name));
+            return Routed::Done(self.cancel(uid, (name, *request), now));
         }
+        let answer = self.apply(uid, (*request, change), now);
+        if !matches!(answer, Answer::Refused(_)) {
+            self.forget_revived(op);
+        }
+        Routed::Done(answer)
+    }
+
+    fn apply(&mut self, uid: Uid, (request, change): (u128, &Change), now: WallTime) -> Answer {
         let Some(entry) = self.entry(uid) else {
-            return Routed::Done(not_found(name));
+            return precondition("it is gone".into());
         };
         let mut timer = entry.timer.clone();
-        let answer = match timer.apply(request, change, now) {
+        let asked = Asked {
+            request,
+            flying: None,
+            now,
+        };
+        let answer = match timer.apply(asked, change) {
             Ok(answer) => answer,
-            Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
+            Err(refusal) => return Answer::Refused(refusal),
         };
         if timer != entry.timer {
             let at = self.stamp();
@@ -138,21 +174,21 @@ impl Ledger {
                 entry.changed = at;
                 entry.backlogged = false;
                 entry.timer = timer;
-                let running = entry.timer.is_running();
-                if entry.held == Some(Held::Claimed) && !running {
+                if entry.held == Some(Held::Claimed) && !entry.timer.is_running() {
                     entry.held = Some(Held::Giving);
                 }
             });
         }
-        Routed::Done(answer)
+        answer
     }
 
-    fn cancel(&mut self, uid: Uid, name: &TimerName) -> Answer {
+    fn cancel(&mut self, uid: Uid, (name, request): (&TimerName, u128), now: WallTime) -> Answer {
         let Some(entry) = self.entry(uid) else {
             return not_found(name);
         };
         let outcome = cancelled(&entry.timer);
         if outcome != Cancelled::AlreadyFired {
+            self.note_farewell(uid, Some((request, outcome)), now);
             let at = self.stamp();
             self.bury(uid, at);
         }
@@ -169,7 +205,7 @@ impl Ledger {
         };
         if self.is_active(&home) {
             return match entry.held {
-                None => Err(Routed::To(home)),
+                None => Err(Routed::to(&home, op)),
                 Some(Held::Giving) => Err(Routed::Done(on_its_way(&home))),
                 Some(Held::Claimed | Held::Handed) => Ok(entry.timer.uid),
             };
@@ -183,7 +219,7 @@ impl Ledger {
     /// A LOCAL timer is not in the ledger while its home is active, and a pinned one never.
     fn route_unknown(&mut self, op: &Op, name: &TimerName, now: WallTime) -> Routed {
         if let Some(node) = self.awake_home_of(name) {
-            return Routed::To(node);
+            return Routed::to(&node, op);
         }
         match name.node.clone().filter(|node| self.node(node).is_some()) {
             Some(node) => self.keep_for(node, op, now),
@@ -191,7 +227,7 @@ impl Ledger {
         }
     }
 
-    fn awake_home_of(&self, name: &TimerName) -> Option<NodeId> {
+    pub(super) fn awake_home_of(&self, name: &TimerName) -> Option<NodeId> {
         name.node.clone().filter(|node| self.is_active(node))
     }
 
@@ -268,9 +304,9 @@ impl Ledger {
         waited
     }
 
-    fn route_activity(&self, node: &NodeId) -> Routed {
+    fn route_activity(&self, node: &NodeId, op: &Op) -> Routed {
         match self.node(node) {
-            Some(_) => Routed::To(node.clone()),
+            Some(_) => Routed::to(node, op),
             None => Routed::Done(Answer::Refused(Refusal::NotFound {
                 what: format!("node {node}"),
             })),
@@ -324,10 +360,11 @@ pub(crate) fn repeated(timer: &Timer, new: &NewTimer) -> Answer {
 
 /// What cancelling a timer comes to.
 pub(crate) fn cancelled(timer: &Timer) -> Cancelled {
-    match &timer.phase {
-        Phase::Waiting { .. } => Cancelled::Cancelled,
-        Phase::Running { .. } => Cancelled::Running(timer.token),
-        Phase::Over { .. } => Cancelled::AlreadyFired,
+    let running = timer.lines().filter_map(Phase::running).max();
+    match running {
+        Some((token, _)) => Cancelled::Running(token),
+        None if timer.is_over() => Cancelled::AlreadyFired,
+        None => Cancelled::Cancelled,
     }
 }
 

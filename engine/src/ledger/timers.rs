@@ -27,8 +27,9 @@ impl Entry {
             .filter(|_| self.timer.is_movable() && !self.backlogged)?;
         match self.held {
             None => Some((self.timer.home.clone(), due)),
-            Some(Held::Handed) => Some((None, due)),
-            Some(Held::Claimed | Held::Giving) => None,
+            // Of a claimed one only what may run beside that run is due.
+            Some(Held::Handed | Held::Claimed) => Some((None, due)),
+            Some(Held::Giving) => None,
         }
     }
 
@@ -39,11 +40,12 @@ impl Entry {
         self.timer.due().filter(|_| waits).map(|due| (home, due))
     }
 
-    fn claimed_by(&self) -> Option<&NodeId> {
-        match &self.timer.phase {
-            Phase::Running { by, .. } => Some(by),
-            Phase::Waiting { .. } | Phase::Over { .. } => None,
-        }
+    /// The nodes that run something of it.
+    fn run_by(&self) -> impl Iterator<Item = &NodeId> {
+        self.timer
+            .lines()
+            .filter_map(Phase::running)
+            .map(|(_, by)| by)
     }
 }
 
@@ -91,6 +93,7 @@ impl Ledger {
         let entry = self.timers.get_mut(&uid)?;
         let home = entry.timer.home.clone();
         let result = change(entry);
+        let noted = std::mem::take(&mut entry.timer.noted);
         let moved = (entry.timer.home != home).then(|| entry.timer.home.clone());
         if let Some(new) = moved {
             self.leave_home(&home, uid);
@@ -98,6 +101,9 @@ impl Ledger {
         }
         self.turn.dirty.insert(Key::Timer(uid));
         self.enlist(uid);
+        for run in noted {
+            self.note_run(uid, run);
+        }
         Some(result)
     }
 
@@ -131,8 +137,13 @@ impl Ledger {
         let Some(entry) = self.remove(uid) else {
             return;
         };
+        self.note_removed(uid, entry.timer.name.clone());
         let home = entry.timer.home.or(entry.former);
         if let Some(home) = home.filter(|_| !planted::is(Fault::ForgetGone)) {
+            if self.is_active(&home) {
+                let ended = self.ended_elsewhere.entry(home.clone());
+                ended.or_default().insert(uid);
+            }
             self.gone.insert(uid, Gone { home, at });
             self.turn.dirty.insert(Key::Gone(uid));
             self.bound_gone();
@@ -154,13 +165,17 @@ impl Ledger {
 
     /// Forgets timers that ended long enough ago; a home that has not heard of the end hears of that.
     pub(crate) fn prune(&mut self, now: WallTime) {
+        self.prune_past(now);
         while let Some((until, uid)) = self.ended.first().copied() {
             if until > now {
                 return;
             }
+            self.note_farewell(uid, None, now);
             let home = self.entry(uid).and_then(|it| it.timer.home.clone());
             if home.is_some_and(|home| self.is_active(&home)) {
-                self.remove(uid);
+                if let Some(entry) = self.remove(uid) {
+                    self.note_removed(uid, entry.timer.name);
+                }
             } else {
                 let at = self.stamp();
                 self.bury(uid, at);
@@ -207,7 +222,7 @@ impl Ledger {
             self.turn.touched.insert(home.clone());
             self.queues.entry(home).or_default().insert((due, uid));
         }
-        if let Some(node) = entry.claimed_by() {
+        for node in entry.run_by() {
             self.claims.entry(node.clone()).or_default().insert(uid);
         }
         if let Some(node) = Self::given_to(entry) {
@@ -237,10 +252,10 @@ impl Ledger {
             }
             self.turn.touched.insert(home);
         }
-        if let Some(node) = entry.claimed_by()
-            && let Some(uids) = self.claims.get_mut(node)
-        {
-            uids.remove(&uid);
+        for node in entry.run_by() {
+            if let Some(uids) = self.claims.get_mut(node) {
+                uids.remove(&uid);
+            }
         }
         if let Some(node) = Self::given_to(entry)
             && let Some(uids) = self.giving.get_mut(node)

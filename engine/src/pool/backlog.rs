@@ -4,7 +4,6 @@ use super::Pool;
 use super::duty::Rooms;
 use super::session::Live;
 use crate::id::{NodeId, Uid};
-use crate::ledger::Ready;
 use crate::message::Order;
 use crate::time::{BootTime, Millis, Now, WallTime};
 use crate::timer::HandlerName;
@@ -87,7 +86,7 @@ impl Pool {
         let Some((due, uid)) = waiting.and_then(|w| w.timers.pop_first()) else {
             return false;
         };
-        if self.ledger.fold_missed(uid, now.wall) == Ready::Later {
+        if self.ledger.ready(uid, now.wall).is_none() {
             self.ledger.set_backlogged(uid, false);
             return true;
         }

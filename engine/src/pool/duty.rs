@@ -1,11 +1,13 @@
 //! Due timers are claimed for the nodes that can run them.
 
+use super::orders::OrderKey;
 use super::{Note, Pool};
 use crate::hierarchy::{Owner, Pass, Pull};
 use crate::id::{NodeId, Uid};
-use crate::ledger::{Home, Ready};
+use crate::ledger::{Held, Home};
+use crate::message::Order;
 use crate::time::Now;
-use crate::timer::{HandlerName, Run};
+use crate::timer::{Effort, HandlerName, Run};
 use std::collections::BTreeMap;
 
 /// Free places at the nodes, counted once per turn, and the runs claimed in it.
@@ -29,6 +31,10 @@ impl Pool {
             self.pull(now, &pull, &mut rooms);
             self.sync(now);
         }
+        for (node, token) in self.ledger.take_withdrawn() {
+            self.drop_order(&node, OrderKey::Due(token));
+            self.tell(&node, Order::Withdraw { token });
+        }
         for (node, runs) in std::mem::take(&mut rooms.claimed) {
             self.order_runs(now, &node, runs);
         }
@@ -45,10 +51,11 @@ impl Pool {
         let mut server = Some(pull.server.clone());
         let near = self.hierarchy.nearest(home.as_ref());
         while let Some(uid) = self.ledger.first_due(&home, now.wall) {
-            if self.ledger.fold_missed(uid, now.wall) == Ready::Later {
+            if self.ledger.ready(uid, now.wall).is_none() {
                 continue;
             }
-            let candidates = server.iter().chain(&near);
+            let own = self.claimant(uid);
+            let candidates = own.iter().chain(&server).chain(&near);
             if !self.claim_for_first(now, uid, candidates, rooms) {
                 self.put_back(uid, now);
             }
@@ -56,6 +63,14 @@ impl Pool {
                 server = self.hierarchy.next_for_pool();
             }
         }
+    }
+
+    /// The home that has handed a timer over only so that its start is committed.
+    fn claimant(&self, uid: Uid) -> Option<NodeId> {
+        let entry = self.ledger.entry(uid)?;
+        let once = entry.timer.spec.policy.effort == Effort::AtMostOnce;
+        let handed = entry.held == Some(Held::Handed) && once;
+        entry.timer.home.clone().filter(|_| handed)
     }
 
     /// Claims a timer for the first of the candidates that has room for it.
@@ -119,8 +134,8 @@ impl Pool {
         };
         let mut free = live.capacity.clone();
         free.retain(|handler, _| !live.busy.contains(handler));
-        for timer in self.ledger.claimed(node) {
-            if let Some(places) = free.get_mut(&timer.spec.handler) {
+        for run in self.ledger.claimed(node) {
+            if let Some(places) = free.get_mut(&run.handler) {
                 *places = places.saturating_sub(1);
             }
         }

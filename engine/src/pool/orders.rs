@@ -1,7 +1,7 @@
 //! What a node is told to do, repeated until a report answers it.
 
 use super::{Link, Pool};
-use crate::id::{NodeId, Session, Token, Uid};
+use crate::id::{Epoch, NodeId, Session, Token, Uid};
 use crate::message::{CoordinatorMessage, Order};
 use crate::time::{BootTime, Millis, Now};
 use crate::timer::{Run, Timer};
@@ -91,31 +91,43 @@ impl Pool {
         Some((live.link?, live.session))
     }
 
-    /// Gives active homes the timers back that were run for them.
+    /// Gives active homes the timers back that were run for them, and tells them of those that have ended.
     pub(super) fn give_back(&mut self, now: Now) {
         for (node, timers, epoch) in self.ledger.to_give() {
             for timer in timers {
-                let key = OrderKey::Give(timer.uid);
-                if !self.has_order(&node, key) {
-                    let floor = self.ledger.floor();
-                    self.order(
-                        now,
-                        &node,
-                        key,
-                        Order::Give {
-                            epoch,
-                            timers: vec![timer],
-                            floor,
-                        },
-                    );
-                }
+                self.give(now, &node, timer.uid, (epoch, vec![timer], Vec::new()));
+            }
+        }
+        for (node, gone, epoch) in self.ledger.to_end() {
+            for uid in gone {
+                self.give(now, &node, uid, (epoch, Vec::new(), vec![uid]));
             }
         }
     }
 
+    fn give(
+        &mut self,
+        now: Now,
+        node: &NodeId,
+        uid: Uid,
+        (epoch, timers, gone): (Epoch, Vec<Timer>, Vec<Uid>),
+    ) {
+        let key = OrderKey::Give(uid);
+        if self.has_order(node, key) {
+            return;
+        }
+        let order = Order::Give {
+            epoch,
+            timers,
+            gone,
+            floor: self.ledger.floor(),
+        };
+        self.order(now, node, key, order);
+    }
+
     /// A node that is back on a new link hears everything that it has not answered.
     pub(super) fn repeat_all_orders(&mut self, node: &NodeId, now: Now) {
-        let runs: Vec<Run> = self.ledger.claimed(node).filter_map(Timer::run).collect();
+        let runs: Vec<Run> = self.ledger.claimed(node).collect();
         for run in runs {
             let order = Order::Due {
                 runs: vec![run.clone()],

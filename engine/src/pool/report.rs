@@ -157,7 +157,7 @@ impl Pool {
         for token in &items.declined {
             self.hear_declined(now, node, *token);
         }
-        for uid in &items.taken {
+        for (uid, _) in &items.taken {
             self.drop_order(node, OrderKey::Give(*uid));
         }
         for (id, answer) in &items.answers {
@@ -181,8 +181,8 @@ impl Pool {
     /// A run that its node could not begin waits for another one, or for this one to have room again.
     fn hear_declined(&mut self, now: Now, node: &NodeId, token: Token) {
         self.drop_order(node, OrderKey::Due(token));
-        let claimed = self.ledger.claimed(node).find(|timer| timer.token == token);
-        let Some((uid, handler)) = claimed.map(|t| (t.uid, t.spec.handler.clone())) else {
+        let claimed = self.ledger.claimed(node).find(|run| run.token == token);
+        let Some((uid, handler)) = claimed.map(|run| (run.uid, run.handler)) else {
             return;
         };
         if self.ledger.unclaim(uid, token) {

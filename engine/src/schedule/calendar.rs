@@ -1,11 +1,10 @@
 //! The days and the times of day that a cron expression names, on a calendar without any zone.
 //!
-//! Readings are seconds since 1970-01-01 00:00 of a clock that is never set. Which *days* match is
-//! decided by croner (month, day of month, day of week, `L`, `W`, `#`); the search is ours, because it
-//! has to be bounded, to run both ways, and to count without visiting every occurrence.
+//! Readings are seconds since 1970-01-01 00:00 of a clock that is never set. A search is bounded, runs
+//! both ways, and counts without visiting every occurrence.
 
+use super::days::Days;
 use super::zone::timestamp;
-use croner::{CronPattern, Weekday};
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
@@ -21,32 +20,45 @@ pub(super) struct Calendar {
     seconds: u64,
     minutes: u64,
     hours: u64,
-    days: CronPattern,
+    days: Days,
 }
 
 impl Calendar {
-    pub(super) fn new(pattern: CronPattern) -> Self {
-        let set = |values: Vec<u16>| values.iter().fold(0, |set, value| set | 1_u64 << value);
+    /// Seconds, minutes and hours as sets of values, and the days.
+    pub(super) fn new([seconds, minutes, hours]: [u64; 3], days: Days) -> Self {
         Self {
-            seconds: set(pattern.seconds.values()),
-            minutes: set(pattern.minutes.values()),
-            hours: set(pattern.hours.values()),
-            days: pattern,
+            seconds,
+            minutes,
+            hours,
+            days,
         }
     }
 
-    /// The first matching reading at or after this one, within 41 years.
-    pub(super) fn first_from(&self, reading: i64) -> Option<i64> {
-        let mut day = Day::of(reading);
-        let mut time = reading.rem_euclid(DAY);
-        let last = day.number + SEARCH_DAYS;
+    /// Whether no hour of a matching day is left out.
+    pub(super) fn has_every_hour(&self) -> bool {
+        self.hours.count_ones() == 24
+    }
+
+    /// Whether any reading from `low` to `high`, both included, matches.
+    pub(super) fn has_within(&self, low: i64, high: i64) -> bool {
+        self.first_within(low, high).is_some()
+    }
+
+    /// The first matching reading from `low` to `high`, both included, and within 41 years.
+    pub(super) fn first_within(&self, low: i64, high: i64) -> Option<i64> {
+        if low > high {
+            return None;
+        }
+        let mut day = Day::of(low);
+        let mut time = low.rem_euclid(DAY);
+        let last = high.div_euclid(DAY).min(day.number + SEARCH_DAYS);
         while day.number <= last {
-            if self.has_day(day)
+            if self.days.has(day.date)
                 && let Some(found) = self.first_time_from(time)
             {
-                return Some(day.number * DAY + found);
+                return Some(day.number * DAY + found).filter(|found| *found <= high);
             }
-            day = if self.has_month(day) {
+            day = if self.days.has_month(day.date) {
                 day.next()?
             } else {
                 day.first_of_next_month()?
@@ -56,18 +68,21 @@ impl Calendar {
         None
     }
 
-    /// The last matching reading at or before this one, within 41 years.
-    pub(super) fn last_until(&self, reading: i64) -> Option<i64> {
-        let mut day = Day::of(reading);
-        let mut time = reading.rem_euclid(DAY);
-        let last = day.number - SEARCH_DAYS;
-        while day.number >= last {
-            if self.has_day(day)
+    /// The last matching reading from `low` to `high`, both included, and within 41 years.
+    pub(super) fn last_within(&self, low: i64, high: i64) -> Option<i64> {
+        if low > high {
+            return None;
+        }
+        let mut day = Day::of(high);
+        let mut time = high.rem_euclid(DAY);
+        let first = low.div_euclid(DAY).max(day.number - SEARCH_DAYS);
+        while day.number >= first {
+            if self.days.has(day.date)
                 && let Some(found) = self.last_time_until(time)
             {
-                return Some(day.number * DAY + found);
+                return Some(day.number * DAY + found).filter(|found| *found >= low);
             }
-            day = if self.has_month(day) {
+            day = if self.days.has_month(day.date) {
                 day.previous()?
             } else {
                 day.last_of_previous_month()?
@@ -90,7 +105,7 @@ impl Calendar {
             } else {
                 DAY
             };
-            if self.has_day(day) {
+            if self.days.has(day.date) {
                 total += self.times_before(upto) - before;
             }
             before = 0;
@@ -99,25 +114,6 @@ impl Calendar {
                 _ => return total,
             }
         }
-    }
-
-    fn has_month(&self, day: Day) -> bool {
-        let month = u32::from(day.date.month().unsigned_abs());
-        self.days.month_match(month).unwrap_or(false)
-    }
-
-    fn has_day(&self, day: Day) -> bool {
-        let weekday = u32::from(day.date.weekday().to_sunday_zero_offset().unsigned_abs());
-        self.has_month(day)
-            && self
-                .days
-                .day_match(
-                    i32::from(day.date.year()),
-                    u32::from(day.date.month().unsigned_abs()),
-                    u32::from(day.date.day().unsigned_abs()),
-                    Weekday::from_days_from_sunday(weekday),
-                )
-                .unwrap_or(false)
     }
 
     /// The first time of day that matches, from this one on.

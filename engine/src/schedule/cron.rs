@@ -3,13 +3,18 @@
 //! The rule is vixie cron's. If the minute or the hour field begins with `*`, the timer follows
 //! *elapsed* time: it is due at every instant at which the clock on the wall matches, so also in both
 //! copies of a repeated hour, and not in an hour that never comes. Otherwise it is due at *fixed* times:
-//! each matching reading once, when the clock first shows it or first has passed it. So a repeated
-//! hour counts once, and what falls into a gap is due when the gap ends; readings that meet at one
-//! instant are one occurrence.
+//! each matching reading once, unless its [`Dst`] says otherwise. So a repeated hour counts once, and
+//! what falls into a gap is due when the gap ends; readings that meet at one instant are one occurrence.
+//!
+//! Both are one search: elapsed time is a policy of its own that leaves out gaps and repeats readings.
+//! It goes from one [`Stretch`] between two settings of the clock to the next; in each of them the
+//! readings are in order, and the policy says from which to which they count.
 
 use super::calendar::Calendar;
-use super::expression::{self, Follows};
-use super::zone::Zone;
+use super::dst::{Dst, Gap, Overlap};
+use super::expression::{self, Expression, Follows};
+use super::field::Choice;
+use super::zone::{Stretch, Zone};
 use super::{BadSchedule, Latest};
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
@@ -25,55 +30,137 @@ const SEARCH: i64 = 41 * 366 * 86_400;
 /// The longest window whose occurrences are counted, in seconds: 12 years, more than the horizon.
 const COUNTED: i64 = 12 * 366 * 86_400;
 
-/// A cron expression and its zone, parsed. Cheap to clone; equal if expression and zone are.
+/// A cron expression, its zone, and what it does when the clock is set. Cheap to clone; equal if all that
+/// was written is.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "Text", into = "Text")]
-pub struct Cron(Arc<Parsed>);
+pub struct Cron {
+    parsed: Arc<Parsed>,
+    dst: Dst,
+    /// What `H` is drawn by; zero for an expression without it.
+    seed: u64,
+}
 
 struct Parsed {
-    expression: String,
-    calendar: Calendar,
-    follows: Follows,
+    text: String,
+    expression: Expression,
     zone: Zone,
 }
 
-/// What of a [`Cron`] is written down.
+/// What of a [`Cron`] is written down. What has its default is left out at the end, so that such a record
+/// is the same as before there was a choice.
 #[derive(Serialize, Deserialize)]
 struct Text {
     expression: String,
     zone: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dst: Option<Dst>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
 }
 
 impl Cron {
     /// Parses an expression of five fields, six with seconds first, or a macro such as `@daily`; and the
-    /// IANA name of a zone, where the empty name is UTC.
+    /// IANA name of a zone, where the empty name is UTC. The policy for changes of the clock is the
+    /// default one, and `H` is drawn by zero until there is a seed.
     ///
     /// # Errors
     /// What is wrong and where, also if no date can ever match. Bounded in time, whatever the input.
     pub fn parse(expression: &str, zone: &str) -> Result<Self, BadSchedule> {
-        let (pattern, follows) = expression::parse(expression)?;
+        // Whatever a seed chooses must match some day; the rarest choice stands for all.
+        let rarest = expression::parse(expression, Choice::Rarest)?;
         let zone = Zone::find(zone)?;
-        let calendar = Calendar::new(pattern);
         // From 1970 the search meets every kind of year there is.
-        calendar.first_from(0).ok_or(BadSchedule::NeverMatches)?;
-        Ok(Self(Arc::new(Parsed {
-            expression: expression.trim().to_owned(),
-            calendar,
-            follows,
+        if !rarest.calendar.has_within(0, i64::MAX) {
+            return Err(BadSchedule::NeverMatches);
+        }
+        let chosen = if rarest.uses_hash {
+            expression::parse(expression, Choice::Seed(0))?
+        } else {
+            rarest
+        };
+        Ok(Self {
+            parsed: Arc::new(Parsed {
+                text: expression.trim().to_owned(),
+                expression: chosen,
+                zone,
+            }),
+            dst: Dst::default(),
+            seed: 0,
+        })
+    }
+
+    /// The same with this policy for changes of the clock.
+    #[must_use]
+    pub fn with_dst(self, dst: Dst) -> Self {
+        Self { dst, ..self }
+    }
+
+    /// The same with `H` drawn by this seed, which comes from the timer's uid. Without an `H` nothing
+    /// changes.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        if !self.uses_hash() || seed == self.seed {
+            return self;
+        }
+        let text = self.parsed.text.clone();
+        let expression = expression::parse(&text, Choice::Seed(seed))
+            .expect("what is right with one seed is right with all");
+        let zone = self.parsed.zone.clone();
+        let parsed = Arc::new(Parsed {
+            text,
+            expression,
             zone,
-        })))
+        });
+        Self {
+            parsed,
+            seed,
+            ..self
+        }
+    }
+
+    /// Whether the expression has an `H`, so that [`Cron::seeded`] matters.
+    #[must_use]
+    pub fn uses_hash(&self) -> bool {
+        self.parsed.expression.uses_hash
+    }
+
+    /// What happens when the clock is set.
+    #[must_use]
+    pub const fn dst(&self) -> Dst {
+        self.dst
     }
 
     /// The expression as it was written.
     #[must_use]
     pub fn expression(&self) -> &str {
-        &self.0.expression
+        &self.parsed.text
     }
 
     /// The IANA name of the zone.
     #[must_use]
     pub fn zone(&self) -> &str {
-        self.0.zone.name()
+        self.parsed.zone.name()
+    }
+
+    pub(super) fn clock(&self) -> &Zone {
+        &self.parsed.zone
+    }
+
+    pub(super) fn calendar(&self) -> &Calendar {
+        &self.parsed.expression.calendar
+    }
+
+    pub(super) fn follows_elapsed_time(&self) -> bool {
+        self.parsed.expression.follows == Follows::ElapsedTime
+    }
+
+    /// The policy that is acted by, which is not the user's for what follows elapsed time.
+    pub(super) fn rule(&self) -> Dst {
+        match self.parsed.expression.follows {
+            Follows::FixedTimes => self.dst,
+            Follows::ElapsedTime => Dst::ELAPSED,
+        }
     }
 
     /// The first instant strictly after this one; the first of all is in 1970.
@@ -82,11 +169,7 @@ impl Cron {
         if after >= LAST {
             return None;
         }
-        let next = match self.0.follows {
-            Follows::FixedTimes => self.next_fixed(after),
-            Follows::ElapsedTime => self.next_elapsed(after),
-        };
-        next.map(|seconds| WallTime(seconds * 1000))
+        self.next_due(after).map(|seconds| WallTime(seconds * 1000))
     }
 
     /// The latest instant up to `until`, and how many there are from `from` to before it.
@@ -97,97 +180,92 @@ impl Cron {
         if until <= from {
             return None;
         }
-        let latest = match self.0.follows {
-            Follows::FixedTimes => self.latest_fixed(until),
-            Follows::ElapsedTime => self.latest_elapsed(until),
-        }?;
+        let latest = self.latest_due(until)?;
         let counted_from = from.max(latest - COUNTED);
-        let skipped = match self.0.follows {
-            Follows::FixedTimes => self.count_fixed(counted_from, latest - 1),
-            Follows::ElapsedTime => self.count_elapsed(counted_from, latest - 1),
-        };
         Some(Latest {
             nominal: WallTime(latest * 1000),
-            skipped,
+            skipped: self.count_due(counted_from, latest - 1),
             exact: counted_from == from,
         })
     }
 
-    fn next_fixed(&self, after: i64) -> Option<i64> {
-        let Parsed { calendar, zone, .. } = &*self.0;
-        let reading = calendar.first_from(zone.highest_reading(after) + 1)?;
-        Some(zone.first_instant_of(reading))
-    }
-
-    fn latest_fixed(&self, until: i64) -> Option<i64> {
-        let Parsed { calendar, zone, .. } = &*self.0;
-        let reading = calendar.last_until(zone.highest_reading(until))?;
-        Some(zone.first_instant_of(reading))
-    }
-
-    /// Counts the instants after `after` up to `until`: the readings, less those that meet in a gap's end.
-    fn count_fixed(&self, after: i64, until: i64) -> u64 {
-        let Parsed { calendar, zone, .. } = &*self.0;
-        let readings = calendar.count(zone.highest_reading(after) + 1, zone.highest_reading(until));
-        let mut met = 0;
-        let mut set = zone.set_after(after);
-        while let Some(instant) = set.filter(|instant| *instant <= until) {
-            let together = calendar.count(
-                zone.highest_reading(instant - 1) + 1,
-                zone.highest_reading(instant),
-            );
-            met += together.saturating_sub(1);
-            set = zone.set_after(instant);
-        }
-        readings - met
-    }
-
-    fn next_elapsed(&self, after: i64) -> Option<i64> {
-        let Parsed { calendar, zone, .. } = &*self.0;
-        let mut from = after + 1;
-        while from <= after + SEARCH {
-            let offset = zone.offset_at(from);
-            let instant = calendar.first_from(from + offset)? - offset;
-            match zone.set_after(from) {
-                Some(set) if set <= instant => from = set,
-                _ => return Some(instant),
+    fn next_due(&self, after: i64) -> Option<i64> {
+        let (mut from, until) = (after + 1, after + SEARCH);
+        while from <= until {
+            let stretch = self.clock().stretch_at(from);
+            if from <= stretch.first && self.is_due_after_gap(&stretch) {
+                return Some(stretch.first);
             }
+            let (low, high) = self.readings_between(&stretch, from, until);
+            if let Some(reading) = self.calendar().first_within(low, high) {
+                return Some(reading - stretch.offset);
+            }
+            from = stretch.last + 1;
         }
         None
     }
 
-    fn latest_elapsed(&self, until: i64) -> Option<i64> {
-        let Parsed { calendar, zone, .. } = &*self.0;
-        let mut upto = until;
-        while upto >= until - SEARCH {
-            let offset = zone.offset_at(upto);
-            let instant = calendar.last_until(upto + offset)? - offset;
-            match zone.set_at_or_before(upto) {
-                Some(set) if set > instant => upto = set - 1,
-                _ => return Some(instant),
+    fn latest_due(&self, until: i64) -> Option<i64> {
+        let (from, mut until) = (until - SEARCH, until);
+        while from <= until {
+            let stretch = self.clock().stretch_at(until);
+            let (low, high) = self.readings_between(&stretch, from, until);
+            if let Some(reading) = self.calendar().last_within(low, high) {
+                return Some(reading - stretch.offset);
             }
+            if self.is_due_after_gap(&stretch) {
+                return Some(stretch.first);
+            }
+            until = stretch.first - 1;
         }
         None
     }
 
-    /// Counts the instants after `after` up to `until`, one stretch between two settings at a time.
-    fn count_elapsed(&self, after: i64, until: i64) -> u64 {
-        let Parsed { calendar, zone, .. } = &*self.0;
+    /// Counts the instants after `after` up to `until`.
+    fn count_due(&self, after: i64, until: i64) -> u64 {
         let (mut from, mut total) = (after + 1, 0);
         while from <= until {
-            let offset = zone.offset_at(from);
-            let set = zone.set_after(from).unwrap_or(i64::MAX);
-            let last = until.min(set - 1);
-            total += calendar.count(from + offset, last + offset);
-            from = last + 1;
+            let stretch = self.clock().stretch_at(from);
+            let (low, high) = self.readings_between(&stretch, from, until);
+            total += self.calendar().count(low, high);
+            if from <= stretch.first && self.is_due_after_gap(&stretch) {
+                // It may be due then by itself as well, which is the same occurrence.
+                let begin = stretch.first + stretch.offset;
+                let is_counted = low == begin && self.calendar().has_within(begin, begin.min(high));
+                total += u64::from(!is_counted);
+            }
+            from = stretch.last + 1;
         }
         total
+    }
+
+    /// Whether something is due at the first instant of a stretch because the gap before it left it out.
+    pub(super) fn is_due_after_gap(&self, stretch: &Stretch) -> bool {
+        let (low, high) = stretch.gap();
+        self.rule().gap == Gap::Shift && self.calendar().has_within(low, high)
+    }
+
+    /// The readings of a stretch that count, of those from one instant to another.
+    fn readings_between(&self, stretch: &Stretch, from: i64, until: i64) -> (i64, i64) {
+        let (low, high) = stretch.readings();
+        let (low, high) = match self.rule().overlap {
+            Overlap::First => (low.max(stretch.highest_before() + 1), high),
+            Overlap::Last => (low, high.min(stretch.lowest_after() - 1)),
+            Overlap::Both => (low, high),
+        };
+        (
+            low.max(from + stretch.offset),
+            high.min(until + stretch.offset),
+        )
     }
 }
 
 impl PartialEq for Cron {
     fn eq(&self, other: &Self) -> bool {
-        self.expression() == other.expression() && self.zone() == other.zone()
+        let written = |cron: &Self| (cron.dst, cron.seed);
+        self.expression() == other.expression()
+            && self.zone() == other.zone()
+            && written(self) == written(other)
     }
 }
 
@@ -198,6 +276,8 @@ impl fmt::Debug for Cron {
         f.debug_tuple("Cron")
             .field(&self.expression())
             .field(&self.zone())
+            .field(&self.dst)
+            .field(&self.seed)
             .finish()
     }
 }
@@ -205,15 +285,22 @@ impl fmt::Debug for Cron {
 impl TryFrom<Text> for Cron {
     type Error = BadSchedule;
     fn try_from(text: Text) -> Result<Self, BadSchedule> {
-        Self::parse(&text.expression, &text.zone)
+        let cron = Self::parse(&text.expression, &text.zone)?;
+        Ok(cron
+            .with_dst(text.dst.unwrap_or_default())
+            .seeded(text.seed.unwrap_or_default()))
     }
 }
 
 impl From<Cron> for Text {
     fn from(cron: Cron) -> Self {
+        let is_plain = cron.dst == Dst::default() && cron.seed == 0;
         Self {
             expression: cron.expression().to_owned(),
             zone: cron.zone().to_owned(),
+            // In a format without names of fields nothing before the last may be left out.
+            dst: (!is_plain).then_some(cron.dst),
+            seed: (cron.seed != 0).then_some(cron.seed),
         }
     }
 }

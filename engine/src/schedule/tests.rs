@@ -3,7 +3,9 @@
 //! Expected instants are derived by hand from the rules of the zones, which the comments repeat.
 
 mod clock_changes;
+mod hash;
 mod oracle;
+mod policies;
 mod words;
 
 use super::{BadSchedule, Cron, HORIZON, Latest, Schedule};
@@ -214,6 +216,14 @@ fn a_schedule_is_written_as_text_and_parsed_when_read() {
     );
     let bytes = rmp_serde::to_vec(&schedule).unwrap();
     assert_eq!(rmp_serde::from_slice::<Schedule>(&bytes).unwrap(), schedule);
+    // What was written before there were policies and seeds reads as the defaults.
+    let before = rmp_serde::to_vec(&[["30 2 * * MON", "Europe/Berlin"]]).unwrap();
+    assert_eq!(
+        rmp_serde::from_slice::<(Cron,)>(&before)
+            .map(|(cron,)| Schedule::Cron(cron))
+            .unwrap(),
+        schedule
+    );
     let damaged = serde_json::json!({"Cron": {"expression": "30 2 * *", "zone": "UTC"}});
     assert!(serde_json::from_value::<Schedule>(damaged).is_err());
 }

@@ -1,4 +1,4 @@
-//! The clock on the wall of a zone: what it reads at an instant, and when it first reads something.
+//! The clock on the wall of a zone: what it reads at an instant, and when it is set.
 //!
 //! Instants are seconds since 1970 in UTC; readings are seconds since 1970-01-01 00:00 *as the wall
 //! shows it*. Zones come from the database in the binary, never from the machine's files, so that every
@@ -6,21 +6,63 @@
 //!
 //! ```text
 //! reading                    set back: readings come twice      set forward: readings never come
-//!    |        /   /                    .highest.                         /
+//!    |        /   /                    .before.                          /
 //!    |       /   /                                                     | gap
 //!    |      / | /                                                     /
-//!    +------------------> instant
+//!    +------------------> instant       two stretches, each with an offset of its own
 //! ```
 
 use super::BadSchedule;
+use crate::time::WallTime;
 use jiff::Timestamp;
-use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+
+/// The instants of a zone that is never set again are before this: far beyond any calendar.
+const FOREVER: i64 = i64::MAX / 4;
 
 /// A zone and its name as the database writes it.
 #[derive(Clone)]
 pub(super) struct Zone {
     name: String,
     rules: TimeZone,
+}
+
+/// A time during which the clock runs on and is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// The first instant.
+    pub(super) first: i64,
+    /// The last instant.
+    pub(super) last: i64,
+    /// What the clock is ahead of UTC meanwhile, in seconds.
+    pub(super) offset: i64,
+    /// What it was ahead just before; the same as `offset` if it was never set.
+    pub(super) before: i64,
+    /// What it will be ahead just after; the same as `offset` if it is never set.
+    pub(super) after: i64,
+}
+
+impl Stretch {
+    /// The readings from the first to the last, all of which are shown.
+    pub(super) fn readings(&self) -> (i64, i64) {
+        (self.first + self.offset, self.last + self.offset)
+    }
+
+    /// The highest reading that was shown just before.
+    pub(super) fn highest_before(&self) -> i64 {
+        self.first - 1 + self.before
+    }
+
+    /// The lowest reading that will be shown just after.
+    pub(super) fn lowest_after(&self) -> i64 {
+        self.last + 1 + self.after
+    }
+
+    /// The readings that are left out where it begins, from the first to the last; none if the first is
+    /// above the last.
+    pub(super) fn gap(&self) -> (i64, i64) {
+        (self.highest_before() + 1, self.first + self.offset - 1)
+    }
 }
 
 impl Zone {
@@ -38,58 +80,57 @@ impl Zone {
         Ok(Self { name, rules })
     }
 
+    pub(super) fn utc() -> Self {
+        Self {
+            name: "UTC".to_owned(),
+            rules: TimeZone::UTC,
+        }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
+    /// The stretch that an instant is in.
+    pub(super) fn stretch_at(&self, instant: i64) -> Stretch {
+        let offset = self.offset_at(instant);
+        // Not every entry of the database sets the clock: some only change what the time is called.
+        let mut behind = self.rules.preceding(timestamp(instant + 1));
+        let begin = behind.find_map(|change| {
+            let second = change.timestamp().as_second();
+            let before = self.offset_at(second - 1);
+            (before != self.offset_at(second)).then_some((second, before))
+        });
+        let mut ahead = self.rules.following(timestamp(instant));
+        let end = ahead.find(|change| i64::from(change.offset().seconds()) != offset);
+        Stretch {
+            first: begin.map_or(-FOREVER, |(second, _)| second),
+            last: end
+                .as_ref()
+                .map_or(FOREVER, |change| change.timestamp().as_second() - 1),
+            offset,
+            before: begin.map_or(offset, |(_, before)| before),
+            after: end.map_or(offset, |change| i64::from(change.offset().seconds())),
+        }
+    }
+
     /// What the clock is ahead of UTC at an instant, in seconds.
-    pub(super) fn offset_at(&self, instant: i64) -> i64 {
+    fn offset_at(&self, instant: i64) -> i64 {
         i64::from(self.rules.to_offset(timestamp(instant)).seconds())
     }
 
-    /// The first instant after this one at which the clock may be set; `None` if never.
-    pub(super) fn set_after(&self, instant: i64) -> Option<i64> {
-        let mut changes = self.rules.following(timestamp(instant));
-        changes.next().map(|change| change.timestamp().as_second())
-    }
-
-    /// The last instant, this one or before, at which the clock may have been set; `None` if never.
-    pub(super) fn set_at_or_before(&self, instant: i64) -> Option<i64> {
-        let mut changes = self.rules.preceding(timestamp(instant + 1));
-        changes.next().map(|change| change.timestamp().as_second())
-    }
-
-    /// The highest reading that the clock has shown up to an instant: what it reads then, except in the
-    /// second copy of a repeated hour, where it was higher just before it was set back.
-    pub(super) fn highest_reading(&self, instant: i64) -> i64 {
-        let offset = self.offset_at(instant);
-        let reading = instant + offset;
-        match self.offsets_of(reading) {
-            AmbiguousOffset::Fold { after, .. } if i64::from(after.seconds()) == offset => {
-                let set_back = self.set_at_or_before(instant).unwrap_or(instant);
-                reading.max(set_back - 1 + self.offset_at(set_back - 1))
-            }
-            _ => reading,
+    /// An instant with the local time, its offset and the zone, as RFC 9557 writes it.
+    pub(super) fn write(&self, instant: WallTime) -> String {
+        match Timestamp::from_millisecond(instant.0) {
+            Ok(exact) => exact.to_zoned(self.rules.clone()).to_string(),
+            Err(_) => instant.to_string(),
         }
     }
+}
 
-    /// The first instant at which the clock reads this or more: the first copy of a repeated reading,
-    /// the end of the gap for one that never comes. It never decreases as the reading grows.
-    pub(super) fn first_instant_of(&self, reading: i64) -> i64 {
-        match self.offsets_of(reading) {
-            AmbiguousOffset::Unambiguous { offset } => reading - i64::from(offset.seconds()),
-            AmbiguousOffset::Fold { before, .. } => reading - i64::from(before.seconds()),
-            AmbiguousOffset::Gap { before, .. } => {
-                let inside = reading - i64::from(before.seconds());
-                self.set_at_or_before(inside).unwrap_or(inside)
-            }
-        }
-    }
-
-    fn offsets_of(&self, reading: i64) -> AmbiguousOffset {
-        let shown = Offset::UTC.to_datetime(timestamp(reading));
-        self.rules.to_ambiguous_timestamp(shown).offset()
-    }
+/// A reading as RFC 3339 writes a local time.
+pub(super) fn write_reading(reading: i64) -> String {
+    Offset::UTC.to_datetime(timestamp(reading)).to_string()
 }
 
 /// The calendar of jiff ends in the years -9999 and 9999; [`super::Cron`] stays far within.

@@ -1,29 +1,376 @@
 //! What users change of a timer, decided in the same way by its home and by the ledger.
 
-use super::Timer;
-use crate::ledger::new_time;
-use crate::op::{Answer, Change, Refusal};
-use crate::time::WallTime;
+use super::due::flies;
+use super::{
+    Effort, Ending, Isolation, Occurrence, Overlap, Payload, Phase, Policy, Remembered, RunRecord,
+    Skip, Timer,
+};
+use crate::ledger::{new_time, no_dead_run, refuse_schedule};
+use crate::op::{Answer, Change, NewTime, RearmMode, Refusal, Setting};
+use crate::schedule::Schedule;
+use crate::time::{Millis, WallTime};
+
+/// So many of the requests that changed a timer are remembered with it.
+const REQUESTS_MAX: usize = 8;
+
+/// Who asks for a change, and what is in flight meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// The id of the request; zero if nobody may repeat it.
+    pub(crate) request: u128,
+    /// The occurrence that is in flight without being written down.
+    pub(crate) flying: Option<WallTime>,
+    /// When.
+    pub(crate) now: WallTime,
+}
+
+impl Policy {
+    /// Whether its home holds it while it has no lease.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.isolation == Isolation::Hold || self.effort == Effort::AtMostOnce
+    }
+}
 
 impl Timer {
     /// Makes a change. A request that is known to have been made already is answered, not made again.
     ///
     /// # Errors
     /// Why it was not made; the timer is as before then.
-    pub(crate) fn apply(
-        &mut self,
-        _request: u128,
-        change: &Change,
+    pub(crate) fn apply(&mut self, asked: Asked, change: &Change) -> Result<Answer, Refusal> {
+        let digest = change.digest();
+        if let Some(known) = self.remembered(asked.request) {
+            return self.answer_again(known, digest, asked.now);
+        }
+        let mut new = self.clone();
+        let nominal = new.make(asked, change)?;
+        new.remember(asked.request, digest, nominal);
+        *self = new;
+        let run = nominal.and_then(|nominal| self.record_of_line(nominal, asked.now));
+        Ok(run.map_or_else(|| self.shown(), |run| Answer::Run(Box::new(run))))
+    }
+
+    /// Returns the nominal time of the run that was asked for, if one was.
+    fn make(&mut self, asked: Asked, change: &Change) -> Result<Option<WallTime>, Refusal> {
+        let Asked { flying, now, .. } = asked;
+        match change {
+            Change::Rearm { to, mode, payload } => {
+                self.rearm_by(asked, (*to, *mode), payload.as_ref())?;
+            }
+            Change::Update { settings, etag } => self.update(asked, settings, *etag)?,
+            Change::Pause => self.pause(now)?,
+            Change::Resume => self.resume(flying, now),
+            Change::RunNow => return self.run_now(flying, now).map(Some),
+            Change::Revive(dead) => return Ok(Some(self.revive(dead, now))),
+            Change::Requeue(run) | Change::Purge(run) => return Err(no_dead_run(*run)),
+            Change::Cancel => return Err(precondition("is for the timer's owner to do")),
+        }
+        Ok(None)
+    }
+
+    fn shown(&self) -> Answer {
+        Answer::Timer(Box::new(self.clone()))
+    }
+
+    fn remembered(&self, request: u128) -> Option<Remembered> {
+        let mut known = self.requests.iter().filter(|_| request != 0);
+        known.find(|known| known.request == request).copied()
+    }
+
+    fn remember(&mut self, request: u128, digest: u64, nominal: Option<WallTime>) {
+        if request == 0 {
+            return;
+        }
+        if self.requests.len() >= REQUESTS_MAX {
+            self.requests.remove(0);
+        }
+        self.requests.push(Remembered {
+            request,
+            digest,
+            nominal,
+        });
+    }
+
+    fn answer_again(
+        &self,
+        known: Remembered,
+        digest: u64,
         now: WallTime,
     ) -> Result<Answer, Refusal> {
-        match change {
-            Change::Rearm { to, .. } => self.rearm(new_time(*to, now)?, now),
-            _ => {
-                return Err(Refusal::Precondition {
-                    why: "is not there yet".into(),
-                });
-            }
+        if known.digest != digest {
+            return Err(Refusal::Invalid {
+                field: "request_id".into(),
+                why: "was used before with another request; use a fresh one for each request"
+                    .into(),
+            });
         }
-        Ok(Answer::Timer(Box::new(self.clone())))
+        let Some(nominal) = known.nominal else {
+            return Ok(self.shown());
+        };
+        match self.record_of_line(nominal, now) {
+            Some(run) => Ok(Answer::Run(Box::new(run))),
+            None => Err(precondition(
+                "this request was done, and its run has ended; read the timer's runs",
+            )),
+        }
+    }
+
+    fn rearm_by(
+        &mut self,
+        asked: Asked,
+        (to, mode): (NewTime, RearmMode),
+        payload: Option<&Payload>,
+    ) -> Result<(), Refusal> {
+        let time = new_time(to, asked.now)?;
+        let fresh =
+            matches!(&self.phase, Phase::Waiting { occurrence, .. } if occurrence.attempt == 0);
+        let armed = fresh && !flies(&self.phase, asked.flying);
+        if armed && mode == RearmMode::Drop {
+            return Ok(());
+        }
+        if let Some(payload) = payload {
+            self.spec.payload = payload.clone();
+            self.note_update(asked.now);
+        }
+        if !armed || mode == RearmMode::Replace {
+            self.rearm(time, asked.now);
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, now: WallTime) -> Result<(), Refusal> {
+        if self.is_over() {
+            return Err(precondition(
+                "it has ended; rearm it, or create another one",
+            ));
+        }
+        if !self.paused {
+            self.paused = true;
+            self.note_update(now);
+        }
+        Ok(())
+    }
+
+    /// Goes on with the first occurrence after `now`: what fell due in between was not missed.
+    fn resume(&mut self, flying: Option<WallTime>, now: WallTime) {
+        if !self.paused {
+            return;
+        }
+        self.paused = false;
+        self.note_update(now);
+        let Phase::Waiting { occurrence, due } = self.phase.clone() else {
+            return self.follow_from(now);
+        };
+        if flies(&self.phase, flying) {
+            return self.follow_from(now);
+        }
+        if occurrence.attempt > 0 || due > now {
+            return;
+        }
+        let latest = self.latest_nominal(occurrence.nominal, now);
+        self.note_skipped(latest.0, latest.1, Skip::Paused, now);
+        self.go_on_after(latest.0, Ending::Skipped(Skip::Paused), now);
+    }
+
+    /// The schedule goes on after `now`, whatever runs.
+    fn follow_from(&mut self, now: WallTime) {
+        let Some(last) = self.phase.occurrence().map(Occurrence::last_nominal) else {
+            return;
+        };
+        let latest = self.latest_nominal(last, now).0;
+        if let Phase::Waiting { occurrence, .. } | Phase::Running { occurrence, .. } =
+            &mut self.phase
+        {
+            occurrence.follow = Some(latest);
+        }
+    }
+
+    fn latest_nominal(&self, from: WallTime, now: WallTime) -> (WallTime, u64) {
+        let until = now - self.delay();
+        let latest = self.spec.schedule.latest_at_or_before(from, until);
+        (latest.nominal, latest.skipped)
+    }
+
+    /// An occurrence of its own beside the schedule, due at once.
+    fn run_now(&mut self, flying: Option<WallTime>, now: WallTime) -> Result<WallTime, Refusal> {
+        let asked_for = |line: &Phase| line.occurrence().is_some_and(|it| it.manual);
+        let waits = self
+            .lines()
+            .any(|line| asked_for(line) && !flies(line, flying));
+        if waits {
+            return Err(precondition("a run that was asked for waits already"));
+        }
+        let busy = self.lines().any(|line| flies(line, flying));
+        if busy && self.spec.policy.overlap == Overlap::Skip {
+            let why =
+                "a run is in flight, and the timer's overlap policy is SKIP; wait for its end";
+            return Err(precondition(why));
+        }
+        if self.beside.len() >= super::BESIDE_MAX {
+            return Err(precondition("too many of its runs are unfinished"));
+        }
+        self.add_asked_for(now, now);
+        self.note_update(now);
+        Ok(self
+            .beside
+            .last()
+            .and_then(Phase::occurrence)
+            .map_or(now, |it| it.nominal))
+    }
+
+    /// A dead occurrence begins again, as if it were new.
+    fn revive(&mut self, dead: &RunRecord, now: WallTime) -> WallTime {
+        let nominal = self.add_asked_for(dead.nominal, now);
+        self.note_update(now);
+        nominal
+    }
+
+    /// Two occurrences of one timer have two nominal times.
+    fn add_asked_for(&mut self, nominal: WallTime, now: WallTime) -> WallTime {
+        let mut nominal = nominal;
+        while self.lines().any(|line| line.is(nominal)) {
+            nominal = nominal + Millis(1);
+        }
+        self.beside.push(Phase::Waiting {
+            occurrence: Occurrence {
+                manual: true,
+                ..Occurrence::fresh(nominal)
+            },
+            due: now,
+        });
+        nominal
+    }
+
+    fn update(
+        &mut self,
+        asked: Asked,
+        settings: &[Setting],
+        etag: Option<(u64, u64)>,
+    ) -> Result<(), Refusal> {
+        let Asked { flying, now, .. } = asked;
+        if etag.is_some_and(|etag| etag != (self.generation, self.revision)) {
+            let why = "it was changed since it was read: the etag is another one; read it again";
+            return Err(Refusal::Conflict { why: why.into() });
+        }
+        let pauses = settings.iter().find_map(|setting| match setting {
+            Setting::Paused(paused) => Some(*paused),
+            _ => None,
+        });
+        let only_pauses = settings.iter().all(|it| matches!(it, Setting::Paused(_)));
+        if !only_pauses {
+            self.edit(settings, flying, now)?;
+        }
+        match pauses {
+            Some(true) => self.pause(now),
+            Some(false) => {
+                self.resume(flying, now);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Other values: a new generation, which begins with the first occurrence after `now`.
+    fn edit(
+        &mut self,
+        settings: &[Setting],
+        flying: Option<WallTime>,
+        now: WallTime,
+    ) -> Result<(), Refusal> {
+        let moves = settings.iter().any(|it| matches!(it, Setting::When(_)));
+        for setting in settings {
+            self.set(setting, now)?;
+        }
+        self.check_policy()?;
+        let flew = flies(&self.phase, flying);
+        self.begin_generation(now);
+        let recurs = self.spec.schedule.is_recurring();
+        let phase = match self.phase.clone() {
+            over @ Phase::Over { .. } if !moves => over,
+            Phase::Waiting { occurrence, .. } if !moves && !recurs && !flew => {
+                self.wait_for(Occurrence::fresh(occurrence.nominal));
+                return Ok(());
+            }
+            _ if !moves && !recurs => Phase::Over {
+                ending: Ending::Skipped(Skip::Superseded),
+                at: now,
+            },
+            _ => {
+                let first = self
+                    .spec
+                    .first_after(now)
+                    .map_err(|bad| refuse_schedule(&bad))?;
+                self.wait_for(Occurrence::fresh(first));
+                return Ok(());
+            }
+        };
+        self.change(phase);
+        Ok(())
+    }
+
+    fn set(&mut self, setting: &Setting, now: WallTime) -> Result<(), Refusal> {
+        let spec = &mut self.spec;
+        let policy = &mut spec.policy;
+        match setting {
+            Setting::When(when) => {
+                let schedule = when.accept(self.uid, now);
+                spec.schedule = schedule.map_err(|bad| refuse_schedule(&bad))?;
+            }
+            Setting::Target(handler, target) => {
+                spec.handler = handler.clone();
+                spec.target = target.clone();
+            }
+            Setting::Payload(payload) => spec.payload = payload.clone(),
+            Setting::ContentType(text) => spec.content_type.clone_from(text),
+            Setting::Labels(labels) => spec.labels.clone_from(labels),
+            Setting::Isolation(isolation) => policy.isolation = *isolation,
+            Setting::Effort(effort) => policy.effort = *effort,
+            Setting::Start(time) => policy.bounds.start = *time,
+            Setting::End(time) => policy.bounds.end = *time,
+            Setting::OccurrencesMax(most) => policy.bounds.occurrences_max = *most,
+            Setting::Expire(time) => policy.bounds.expire = *time,
+            Setting::Jitter(jitter) => policy.jitter = *jitter,
+            Setting::MisfireMode(mode) => policy.misfire.mode = *mode,
+            Setting::MisfireGrace(grace) => policy.misfire.grace = *grace,
+            Setting::MisfireWindow(window) => policy.misfire.window = *window,
+            Setting::MisfireCap(cap) => policy.misfire.cap = *cap,
+            Setting::Overlap(overlap) => policy.overlap = *overlap,
+            Setting::Retry(retry) => policy.retry = *retry,
+            Setting::Paused(_) => {}
+        }
+        Ok(())
+    }
+
+    /// What can be seen only when old and new values are together.
+    fn check_policy(&self) -> Result<(), Refusal> {
+        let policy = &self.spec.policy;
+        let (start, end) = (policy.bounds.start, policy.bounds.end);
+        if start.zip(end).is_some_and(|(start, end)| end <= start) {
+            return Err(invalid("timer.end_time", "must be after start_time"));
+        }
+        let interval = match self.spec.schedule {
+            Schedule::Every { interval, .. } => Some(interval),
+            Schedule::At(_) | Schedule::Cron(_) => None,
+        };
+        if interval.is_some_and(|interval| policy.jitter >= interval) {
+            return Err(invalid("timer.jitter", "must be shorter than the interval"));
+        }
+        Ok(())
+    }
+
+    fn note_update(&mut self, now: WallTime) {
+        self.updated = now;
+        self.revision = self.revision.saturating_add(1);
+    }
+}
+
+fn precondition(why: &str) -> Refusal {
+    Refusal::Precondition { why: why.into() }
+}
+
+fn invalid(field: &str, why: &str) -> Refusal {
+    Refusal::Invalid {
+        field: field.into(),
+        why: why.into(),
     }
 }

@@ -1,10 +1,11 @@
-//! The steps of a timer's life: accept, start, settle, rearm.
+//! The steps of an occurrence: accept, begin, settle, end.
 //!
-//! Each step is a function of the record and the time; which tokens are handed out is the caller's affair.
+//! Each step is a function of the record and the time; which tokens are handed out is the caller's affair. What a
+//! step has to tell of a run it notes in [`Timer::noted`].
 
 use super::{
-    ATTEMPTS_MAX, BACKOFF_FIRST, BACKOFF_MAX, CATCHUP_MAX, DEATHS_MAX, Ending, LastRun,
-    MISFIRE_GRACE, NewTimer, Occurrence, Outcome, Phase, Run, Skip, Spec, Timer,
+    DEATHS_MAX, Effort, Ending, Fate, LastRun, NewTimer, Occurrence, Outcome, Overlap, Phase, Run,
+    Skip, Spec, Timer,
 };
 use crate::hash;
 use crate::id::{NodeId, TimerName, Token};
@@ -21,7 +22,7 @@ pub enum Settled {
     Again,
 }
 
-/// The token is not that of the timer's newest run: nothing was changed, and repeating does not help.
+/// The token is not that of a run of the timer that may settle: nothing was changed, and repeating does not help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stale;
 
@@ -35,143 +36,127 @@ impl Timer {
         home: Option<NodeId>,
         now: WallTime,
     ) -> Result<Self, BadSchedule> {
-        let schedule = new.when.accept(now)?;
-        let nominal = match schedule {
-            Schedule::At(time) => time,
-            ref recurring => recurring.next_after(now).ok_or(BadSchedule::NeverMatches)?,
+        let spec = Spec {
+            schedule: new.when.accept(new.uid, now)?,
+            placement: new.placement.clone(),
+            handler: new.handler.clone(),
+            target: new.target.clone(),
+            payload: new.payload.clone(),
+            content_type: new.content_type.clone(),
+            policy: new.policy.clone(),
+            durability: new.durability,
+            labels: new.labels.clone(),
         };
+        let first = spec.first_after(now)?;
         let named_by = if new.durability == super::Durability::Replicated {
             None
         } else {
             home.clone()
         };
-        Ok(Self {
+        let mut timer = Self {
             uid: new.uid,
             name: TimerName {
                 pool: new.pool.clone(),
                 node: named_by,
                 timer: new.id.clone(),
             },
-            spec: Spec {
-                schedule,
-                placement: new.placement.clone(),
-                handler: new.handler.clone(),
-                target: new.target.clone(),
-                policy: new.policy.clone(),
-                payload: new.payload.clone(),
-                content_type: new.content_type.clone(),
-                durability: new.durability,
-                labels: new.labels.clone(),
-            },
+            spec,
             home,
             generation: 1,
-            revision: 1,
+            revision: 0,
             request: new.request,
             created: now,
             updated: now,
-            phase: waiting(Occurrence::fresh(nominal)),
+            phase: Phase::Waiting {
+                occurrence: Occurrence::fresh(first),
+                due: first,
+            },
+            beside: Vec::new(),
+            paused: new.paused,
+            begun: 0,
             token: Token(0),
             last: None,
             skipped: 0,
             awaits: None,
-        })
+            requests: Vec::new(),
+            noted: Vec::new(),
+        };
+        timer.wait_for(Occurrence::fresh(first));
+        Ok(timer)
     }
 
-    /// Whether this is what `new` asked for: the same request with the same body.
+    /// Whether this is what `new` asked for: the same request with the same body, as far as that can still be seen.
     #[must_use]
     pub fn answers(&self, new: &NewTimer) -> bool {
         let spec = &self.spec;
-        let moved = self.generation > 1;
-        self.request == new.request
-            && self.name.timer == new.id
-            && spec.handler == new.handler
-            && spec.target == new.target
-            && spec.policy == new.policy
-            && spec.payload == new.payload
-            && spec.content_type == new.content_type
-            && spec.placement == new.placement
-            && spec.durability == new.durability
-            && spec.labels == new.labels
-            && (moved || new.when.accept(self.created).as_ref() == Ok(&spec.schedule))
-    }
-
-    /// Folds what was missed: a recurring timer that is late by more than the grace runs its latest
-    /// occurrence for all of them, or none if that one is past the catch-up window.
-    ///
-    /// To be called when the timer is due, before [`Timer::start`]; afterwards it may be due later.
-    pub fn fold_missed(&mut self, now: WallTime) {
-        let Phase::Waiting { occurrence, .. } = &self.phase else {
-            return;
+        let changed = self.generation > 1 || self.updated != self.created;
+        let same = || {
+            spec.handler == new.handler
+                && spec.target == new.target
+                && spec.policy == new.policy
+                && spec.payload == new.payload
+                && spec.content_type == new.content_type
+                && spec.placement == new.placement
+                && spec.durability == new.durability
+                && spec.labels == new.labels
+                && self.paused == new.paused
+                && new.when.accept(self.uid, self.created).as_ref() == Ok(&spec.schedule)
         };
-        let (nominal, attempt) = (occurrence.nominal, occurrence.attempt);
-        let late = now.since(nominal);
-        if !self.spec.schedule.is_recurring() || attempt > 0 || late <= MISFIRE_GRACE {
-            return;
-        }
-        let latest = self.spec.schedule.latest_at_or_before(nominal, now);
-        if now.since(latest.nominal) <= self.catchup_window(latest.nominal) {
-            if latest.skipped > 0 {
-                let missed = occurrence.missed.saturating_add(latest.skipped);
-                self.change(waiting(Occurrence {
-                    missed,
-                    ..Occurrence::fresh(latest.nominal)
-                }));
-            }
-            return;
-        }
-        self.skipped = self
-            .skipped
-            .saturating_add(latest.skipped)
-            .saturating_add(1);
-        self.wait_for_next(latest.nominal, Ending::Skipped(Skip::PastWindow), now);
+        self.request == new.request && self.name.timer == new.id && (changed || same())
     }
 
-    fn catchup_window(&self, nominal: WallTime) -> Millis {
-        let period = self
-            .spec
-            .schedule
-            .period_after(nominal)
-            .unwrap_or(CATCHUP_MAX);
-        period.min(CATCHUP_MAX).max(MISFIRE_GRACE)
-    }
-
-    /// Begins the next attempt under `token`, which must be newer than every earlier one of this timer.
+    /// Begins the attempt of the line of this nominal time under `token`, which must be newer than every earlier
+    /// one of this timer.
     ///
-    /// Returns none if the timer is not waiting.
-    pub fn start(&mut self, by: &NodeId, token: Token, now: WallTime) -> Option<Run> {
-        let Phase::Waiting { occurrence, due } = self.phase.clone() else {
+    /// Returns none if there is no such line, or it does not wait.
+    pub fn begin(
+        &mut self,
+        nominal: WallTime,
+        by: &NodeId,
+        token: Token,
+        now: WallTime,
+    ) -> Option<Run> {
+        let line = self.line_mut(|line| line.is(nominal))?;
+        let Phase::Waiting { occurrence, due } = line.clone() else {
             return None;
         };
+        let first = occurrence.attempt == 0;
         let occurrence = Occurrence {
             attempt: occurrence.attempt.saturating_add(1),
             ..occurrence
         };
-        self.token = token;
-        self.change(Phase::Running {
+        *line = Phase::Running {
             occurrence,
             by: by.clone(),
             started: now,
-        });
+            token,
+        };
+        self.token = self.token.max(token);
+        self.begun += u64::from(first && !occurrence.manual);
+        self.revision = self.revision.saturating_add(1);
         Some(self.run_of(occurrence, token, due))
     }
 
     /// Takes an attempt back that nobody could begin; it does not count.
-    pub fn unstart(&mut self, token: Token) {
-        if let Phase::Running { occurrence, .. } = self.phase.clone()
-            && self.token == token
-        {
-            let attempt = occurrence.attempt.saturating_sub(1);
-            self.change(waiting(Occurrence {
-                attempt,
-                ..occurrence
-            }));
-        }
+    pub fn unbegin(&mut self, token: Token) {
+        let delay = self.delay();
+        let Some(line) = self.line_mut(|line| runs_under(line, token)) else {
+            return;
+        };
+        let Some(mut occurrence) = line.occurrence().copied() else {
+            return;
+        };
+        occurrence.attempt = occurrence.attempt.saturating_sub(1);
+        *line = waiting(occurrence, delay);
+        let first = occurrence.attempt == 0 && !occurrence.manual;
+        self.begun = self.begun.saturating_sub(u64::from(first));
+        self.revision = self.revision.saturating_add(1);
     }
 
     /// Writes down what the run under `token` came to.
     ///
     /// # Errors
-    /// [`Stale`] if a newer run exists, or the timer was rearmed since.
+    /// [`Stale`] if no run under this token is in flight: there is a newer one, or the timer was changed since.
     pub fn settle(
         &mut self,
         token: Token,
@@ -181,63 +166,102 @@ impl Timer {
         if self.last.as_ref().is_some_and(|last| last.token == token) {
             return Ok(Settled::Again);
         }
-        let Phase::Running {
+        let any = planted::is(Fault::IgnoreToken);
+        let found = self.lines().find(|line| any || runs_under(line, token));
+        let Some(Phase::Running {
             occurrence,
             by,
             started,
-        } = self.phase.clone()
+            token,
+        }) = found.cloned()
         else {
             return Err(Stale);
         };
-        if token != self.token && !planted::is(Fault::IgnoreToken) {
-            return Err(Stale);
-        }
         let run = InFlight {
             occurrence,
             by,
             started,
+            token,
         };
         match outcome {
-            Outcome::Done => self.end_occurrence(&run, Ending::Done, now),
-            Outcome::Failed { retry_after, .. } => self.fail(&run, *retry_after, now),
+            Outcome::Done => self.end_line(&run, (Ending::Done, Fate::Done, ""), now),
+            Outcome::Failed {
+                retry_after,
+                reason,
+            } => self.fail(&run, (*retry_after, reason), now),
             Outcome::Interrupted { died } => self.interrupt(&run, *died, now),
         }
         Ok(Settled::Accepted)
     }
 
-    fn fail(&mut self, run: &InFlight, retry_after: Option<Millis>, now: WallTime) {
-        if run.occurrence.attempt >= ATTEMPTS_MAX {
-            return self.end_occurrence(run, Ending::Dead, now);
+    /// The right of `node` to everything that it runs of this timer is over.
+    pub fn interrupt_all(&mut self, node: &NodeId, died: bool, now: WallTime) {
+        let running = self.lines().filter_map(Phase::running);
+        let tokens: Vec<Token> = running
+            .filter(|(_, by)| *by == node)
+            .map(|it| it.0)
+            .collect();
+        for token in tokens {
+            let settled = self.settle(token, &Outcome::Interrupted { died }, now);
+            debug_assert!(settled.is_ok(), "a run under this token was just seen");
         }
-        let due = now
-            + self
-                .backoff(run.occurrence)
-                .max(retry_after.unwrap_or_default());
-        let next = self.spec.schedule.next_after(run.occurrence.nominal);
-        if self.spec.schedule.is_recurring() && next.is_some_and(|next| next <= due) {
-            return self.end_occurrence(run, Ending::Failed, now);
+    }
+
+    fn fail(&mut self, run: &InFlight, (after, reason): (Option<Millis>, &str), now: WallTime) {
+        let once = self.spec.policy.effort == Effort::AtMostOnce;
+        if once {
+            return self.end_line(run, (Ending::Failed, Fate::Failed, reason), now);
         }
-        self.change(Phase::Waiting {
+        if run.occurrence.attempt >= self.spec.policy.retry.attempts_max {
+            return self.end_line(run, (Ending::Dead, Fate::Dead, reason), now);
+        }
+        let due = now + self.backoff(run.occurrence).max(after.unwrap_or_default());
+        let next = self.spec.next_after(run.occurrence.nominal);
+        let recurs = self.spec.schedule.is_recurring() && !run.occurrence.manual;
+        if recurs && next.is_some_and(|next| next + self.delay() <= due) {
+            return self.end_line(run, (Ending::Failed, Fate::Failed, reason), now);
+        }
+        self.note(run, Fate::Failed, reason, now);
+        let again = Phase::Waiting {
             occurrence: run.occurrence,
             due,
-        });
+        };
+        self.replace_line(run, again);
     }
 
     fn interrupt(&mut self, run: &InFlight, died: bool, now: WallTime) {
+        if self.spec.policy.effort == Effort::AtMostOnce {
+            let why = "its runner ended before there was an outcome";
+            return self.end_line(run, (Ending::Lost, Fate::Lost, why), now);
+        }
         let deaths = run.occurrence.deaths.saturating_add(u32::from(died));
         if deaths >= DEATHS_MAX {
-            return self.end_occurrence(run, Ending::Dead, now);
+            let why = format!("its runners died {DEATHS_MAX} times");
+            return self.end_line(run, (Ending::Dead, Fate::Dead, &why), now);
         }
-        self.change(waiting(Occurrence {
+        self.note(run, Fate::Interrupted, "", now);
+        let occurrence = Occurrence {
             deaths,
             ..run.occurrence
-        }));
+        };
+        let again = waiting(occurrence, self.delay());
+        self.replace_line(run, again);
     }
 
-    /// Half of the doubling wait is fixed, half is drawn by hash, so that retries spread but repeat.
+    /// Half of the growing wait is fixed, half is drawn by hash, so that retries spread but repeat.
     fn backoff(&self, occurrence: Occurrence) -> Millis {
-        let doublings = occurrence.attempt.saturating_sub(1).min(16);
-        let full = (BACKOFF_FIRST.0 << doublings).min(BACKOFF_MAX.0);
+        let retry = self.spec.policy.retry;
+        let grown = (1..occurrence.attempt).try_fold(retry.backoff_first.0, |wait, _| {
+            let next = wait.saturating_mul(retry.factor_permille.into()) / 1000;
+            // Further steps change nothing, and there may be many.
+            (next < retry.backoff_max.0 && next > wait).then_some(next)
+        });
+        let flat = retry.factor_permille <= 1000;
+        let full = match grown {
+            Some(wait) => wait.min(retry.backoff_max.0),
+            None if flat => retry.backoff_first.0,
+            None => retry.backoff_max.0,
+        };
         let drawn = hash::fold(&[
             self.run_id(occurrence.nominal).0,
             u64::from(occurrence.attempt),
@@ -245,45 +269,69 @@ impl Timer {
         Millis(full / 2 + drawn % (full / 2 + 1))
     }
 
-    fn end_occurrence(&mut self, run: &InFlight, ending: Ending, now: WallTime) {
+    /// An occurrence has come to its end.
+    fn end_line(
+        &mut self,
+        run: &InFlight,
+        (ending, fate, reason): (Ending, Fate, &str),
+        now: WallTime,
+    ) {
+        self.note(run, fate, reason, now);
         self.last = Some(LastRun {
             id: self.run_id(run.occurrence.nominal),
             nominal: run.occurrence.nominal,
             ending,
             at: now,
             by: run.by.clone(),
-            token: self.token,
+            token: run.token,
             attempt: run.occurrence.attempt,
         });
-        let after = self.skip_overlapped(run, now);
-        self.wait_for_next(after, ending, now);
-    }
-
-    /// What fell due while the run was in flight is skipped; what was late already is not.
-    fn skip_overlapped(&mut self, run: &InFlight, now: WallTime) -> WallTime {
-        let schedule = &self.spec.schedule;
-        match schedule.next_after(run.occurrence.nominal) {
-            Some(next) if run.started < next && next <= now => {
-                let latest = schedule.latest_at_or_before(next, now);
-                self.skipped = self
-                    .skipped
-                    .saturating_add(latest.skipped)
-                    .saturating_add(1);
-                latest.nominal
+        let nominal = run.occurrence.nominal;
+        if self.phase.is(nominal) {
+            self.go_on_after(run.occurrence.last_nominal(), ending, now);
+            self.ramp(now);
+        } else {
+            self.beside.retain(|line| !line.is(nominal));
+            if let Phase::Over { at, .. } = &mut self.phase {
+                *at = now;
             }
-            _ => run.occurrence.nominal,
+            self.revision = self.revision.saturating_add(1);
         }
+        self.treat_overlapped(run.started, now);
     }
 
-    fn wait_for_next(&mut self, after: WallTime, ending: Ending, now: WallTime) {
-        let next = match self.spec.schedule.is_recurring() {
-            true => self.spec.schedule.next_after(after),
-            false => None,
+    /// What of the schedule fell due while a run kept it from beginning; what was late already is not meant.
+    fn treat_overlapped(&mut self, started: WallTime, now: WallTime) {
+        let overlap = self.spec.policy.overlap;
+        let Phase::Waiting { occurrence, due } = self.phase.clone() else {
+            return;
         };
-        self.change(match next {
-            Some(nominal) => waiting(Occurrence::fresh(nominal)),
-            None => Phase::Over { ending, at: now },
-        });
+        let meant = started < due && due <= now && occurrence.attempt == 0 && !occurrence.manual;
+        if !meant || self.paused || !self.spec.schedule.is_recurring() {
+            return;
+        }
+        let latest = self
+            .spec
+            .schedule
+            .latest_at_or_before(occurrence.nominal, now - self.delay());
+        match overlap {
+            Overlap::Skip => {
+                self.note_skipped(latest.nominal, latest.skipped, Skip::Overlap, now);
+                self.go_on_after(latest.nominal, Ending::Skipped(Skip::Overlap), now);
+            }
+            Overlap::BufferOne => {
+                if latest.nominal > occurrence.nominal {
+                    let before = latest.skipped.saturating_sub(1);
+                    self.note_skipped(latest.nominal, before, Skip::Overlap, now);
+                }
+                // It has waited for the run, so it was not missed.
+                self.wait_for(Occurrence {
+                    follow: Some(latest.nominal),
+                    ..occurrence
+                });
+            }
+            Overlap::Allow | Overlap::Replace => {}
+        }
     }
 
     /// Moves the next firing to `time`; a run in flight goes on, but its outcome no longer counts.
@@ -291,26 +339,63 @@ impl Timer {
         if !self.spec.schedule.is_recurring() {
             self.spec.schedule = Schedule::At(time);
         }
-        self.generation = self.generation.saturating_add(1);
-        self.updated = now;
-        self.change(waiting(Occurrence::fresh(time)));
+        self.begin_generation(now);
+        self.wait_for(Occurrence::fresh(time));
     }
 
-    fn change(&mut self, phase: Phase) {
+    /// What is in flight or waits belongs to the past.
+    pub(super) fn begin_generation(&mut self, now: WallTime) {
+        for line in std::mem::take(&mut self.beside) {
+            self.note_superseded(&line, now);
+        }
+        let main = self.phase.clone();
+        if main.running().is_some() {
+            self.note_superseded(&main, now);
+        }
+        self.generation = self.generation.saturating_add(1);
+        self.updated = now;
+    }
+
+    pub(super) fn wait_for(&mut self, occurrence: Occurrence) {
+        let phase = waiting(occurrence, self.delay());
+        self.change(phase);
+    }
+
+    pub(super) fn change(&mut self, phase: Phase) {
         self.phase = phase;
         self.revision = self.revision.saturating_add(1);
     }
+
+    fn replace_line(&mut self, run: &InFlight, new: Phase) {
+        if let Some(line) = self.line_mut(|line| line.is(run.occurrence.nominal)) {
+            *line = new;
+        }
+        self.revision = self.revision.saturating_add(1);
+    }
+
+    fn line_mut(&mut self, which: impl Fn(&Phase) -> bool) -> Option<&mut Phase> {
+        let lines = std::iter::once(&mut self.phase).chain(&mut self.beside);
+        lines.into_iter().find(|line| which(line))
+    }
 }
 
-struct InFlight {
-    occurrence: Occurrence,
-    by: NodeId,
-    started: WallTime,
+/// A run that has just come to something.
+pub(super) struct InFlight {
+    pub(super) occurrence: Occurrence,
+    pub(super) by: NodeId,
+    pub(super) started: WallTime,
+    pub(super) token: Token,
 }
 
-fn waiting(occurrence: Occurrence) -> Phase {
+fn runs_under(line: &Phase, token: Token) -> bool {
+    line.running().is_some_and(|(own, _)| own == token)
+}
+
+/// An occurrence that waits for its own time. One that was asked for, or was tried before, has no delay any more.
+fn waiting(occurrence: Occurrence, delay: Millis) -> Phase {
+    let delay = if occurrence.manual { Millis(0) } else { delay };
     Phase::Waiting {
-        due: occurrence.nominal,
+        due: occurrence.nominal + delay,
         occurrence,
     }
 }

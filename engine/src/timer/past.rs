@@ -1,9 +1,13 @@
 //! What has become of attempts and of occurrences that were not attempted.
 
-use super::Skip;
+use super::life::InFlight;
+use super::{Occurrence, Phase, Skip, Timer};
 use crate::id::{NodeId, RunId, Token};
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
+
+/// The longest reason that is remembered, in characters.
+const REASON_MAX: usize = 1024;
 
 /// One attempt to deliver an occurrence, or occurrences that were skipped, as they are remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +39,8 @@ pub struct RunRecord {
 /// What has become of an attempt or an occurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
+    /// It was asked for, and has not begun.
+    Waiting,
     /// It has begun.
     Running,
     /// Its handler acknowledged it.
@@ -73,6 +79,93 @@ impl RunRecord {
             nominal: self.nominal,
             attempt: self.attempt,
             token: self.token,
+        }
+    }
+}
+
+impl Timer {
+    /// Notes what has become of an attempt.
+    pub(super) fn note(&mut self, run: &InFlight, fate: Fate, reason: &str, now: WallTime) {
+        let record = RunRecord {
+            token: run.token,
+            by: Some(run.by.clone()),
+            started: Some(run.started),
+            fate,
+            reason: reason.chars().take(REASON_MAX).collect(),
+            ..self.record_of(&run.occurrence, now)
+        };
+        self.noted.push(record);
+    }
+
+    /// Notes that an occurrence was skipped, and `before` others before it.
+    pub(super) fn note_skipped(
+        &mut self,
+        nominal: WallTime,
+        before: u64,
+        why: Skip,
+        now: WallTime,
+    ) {
+        self.skipped = self.skipped.saturating_add(before).saturating_add(1);
+        let occurrence = Occurrence {
+            missed: before,
+            ..Occurrence::fresh(nominal)
+        };
+        let record = RunRecord {
+            fate: Fate::Skipped(why),
+            ..self.record_of(&occurrence, now)
+        };
+        self.noted.push(record);
+    }
+
+    /// Notes that something later has taken the place of an occurrence.
+    pub(super) fn note_superseded(&mut self, line: &Phase, now: WallTime) {
+        let Some(occurrence) = line.occurrence() else {
+            return;
+        };
+        let mut record = self.record_of(occurrence, now);
+        record.fate = Fate::Skipped(Skip::Superseded);
+        if let Phase::Running {
+            by, started, token, ..
+        } = line
+        {
+            record.by = Some(by.clone());
+            record.started = Some(*started);
+            record.token = *token;
+        }
+        self.skipped = self.skipped.saturating_add(1);
+        self.noted.push(record);
+    }
+
+    /// A line as it stands, for who asked for it.
+    #[must_use]
+    pub fn record_of_line(&self, nominal: WallTime, now: WallTime) -> Option<RunRecord> {
+        let line = self.lines().find(|line| line.is(nominal))?;
+        let mut record = self.record_of(line.occurrence()?, now);
+        if let Phase::Running {
+            by, started, token, ..
+        } = line
+        {
+            record.fate = Fate::Running;
+            record.by = Some(by.clone());
+            record.started = Some(*started);
+            record.token = *token;
+        }
+        Some(record)
+    }
+
+    fn record_of(&self, occurrence: &Occurrence, now: WallTime) -> RunRecord {
+        RunRecord {
+            id: self.run_id(occurrence.nominal),
+            generation: self.generation,
+            nominal: occurrence.nominal,
+            attempt: occurrence.attempt,
+            token: Token(0),
+            by: None,
+            started: None,
+            finished: now,
+            fate: Fate::Waiting,
+            reason: String::new(),
+            missed: occurrence.missed,
         }
     }
 }

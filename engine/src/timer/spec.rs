@@ -4,6 +4,7 @@
 //! when the timer is accepted, since only then is there a `now`.
 
 use super::{Policy, Target};
+use crate::hash;
 use crate::id::{NodeId, PoolId, TimerId, Uid};
 use crate::schedule::{BadSchedule, Cron, Schedule};
 use crate::time::{Millis, WallTime};
@@ -35,6 +36,36 @@ pub struct Spec {
     pub durability: Durability,
     /// The user's own keys and values.
     pub labels: BTreeMap<String, String>,
+}
+
+impl Spec {
+    /// The first nominal time of a timer that begins at `now`; a one-shot's may lie in the past.
+    ///
+    /// # Errors
+    /// [`BadSchedule::NeverMatches`] if there is none within the bounds.
+    pub fn first_after(&self, now: WallTime) -> Result<WallTime, BadSchedule> {
+        let bounds = &self.policy.bounds;
+        let first = match self.schedule {
+            Schedule::At(time) => {
+                let before = bounds.start.is_some_and(|start| time < start);
+                let after = bounds.end.is_some_and(|end| time >= end);
+                (!before && !after).then_some(time)
+            }
+            Schedule::Every { .. } | Schedule::Cron(_) => self.next_after(now),
+        };
+        first.ok_or(BadSchedule::NeverMatches)
+    }
+
+    /// The first nominal time after `after` within the bounds.
+    #[must_use]
+    pub fn next_after(&self, after: WallTime) -> Option<WallTime> {
+        let bounds = &self.policy.bounds;
+        let from = bounds
+            .start
+            .map_or(after, |start| after.max(start - Millis(1)));
+        let next = self.schedule.next_after(from)?;
+        bounds.end.is_none_or(|end| next < end).then_some(next)
+    }
 }
 
 /// Where a timer may run.
@@ -157,11 +188,11 @@ pub enum When {
 }
 
 impl When {
-    /// The schedule that this is when it is accepted at `now`.
+    /// The schedule that this is for the timer `uid` when it is accepted at `now`.
     ///
     /// # Errors
     /// [`BadSchedule`] if it lies beyond the horizon or can never fire.
-    pub fn accept(&self, now: WallTime) -> Result<Schedule, BadSchedule> {
+    pub fn accept(&self, uid: Uid, now: WallTime) -> Result<Schedule, BadSchedule> {
         let schedule = match self {
             Self::At(time) => Schedule::At(*time),
             Self::After(wait) => Schedule::At(now + *wait),
@@ -169,7 +200,10 @@ impl When {
                 interval: *interval,
                 phase: phase.unwrap_or(now),
             },
-            Self::Cron(cron) => Schedule::Cron(cron.clone()),
+            Self::Cron(cron) => {
+                let [high, low] = hash::halves(uid.0);
+                Schedule::Cron(cron.clone().seeded(hash::fold(&[high, low])))
+            }
         };
         schedule.check(now)?;
         Ok(schedule)

@@ -1,5 +1,8 @@
 //! The life of one timer, step by step.
 
+mod changes;
+mod policies;
+
 use super::*;
 use crate::id::{PoolId, TimerId};
 use crate::schedule::Cron;
@@ -46,10 +49,15 @@ fn failed() -> Outcome {
     }
 }
 
+fn start(timer: &mut Timer, by: &str, token: u64, now: i64) -> Run {
+    let now = WallTime(now);
+    let nominal = timer.ready(None, now).expect("something is due");
+    let run = timer.begin(nominal, &node(by), Token(token), now);
+    run.expect("it waits")
+}
+
 fn run(timer: &mut Timer, token: u64, from: i64, outcome: &Outcome, until: i64) {
-    timer
-        .start(&node("n1"), Token(token), WallTime(from))
-        .expect("it is waiting");
+    start(timer, "n1", token, from);
     timer
         .settle(Token(token), outcome, WallTime(until))
         .expect("the token is the newest");
@@ -92,11 +100,9 @@ fn what_was_late_before_a_run_began_still_runs() {
 #[test]
 fn after_an_outage_the_latest_occurrence_stands_for_the_missed_ones() {
     let mut timer = every_second();
-    timer.fold_missed(WallTime(100_500));
+    timer.ready(None, WallTime(100_500));
     assert_eq!(timer.due(), Some(WallTime(100_000)));
-    let run = timer
-        .start(&node("n1"), Token(1), WallTime(100_500))
-        .unwrap();
+    let run = start(&mut timer, "n1", 1, 100_500);
     assert_eq!((run.nominal, run.missed), (WallTime(100_000), 99));
 }
 
@@ -105,7 +111,7 @@ fn an_occurrence_past_its_window_is_skipped() {
     let daily = Cron::parse("0 0 * * *", "UTC").unwrap();
     let mut timer = timer(When::Cron(daily));
     let day = 86_400_000;
-    timer.fold_missed(WallTime(day + 2 * 3_600_000));
+    timer.ready(None, WallTime(day + 2 * 3_600_000));
     assert_eq!(timer.due(), Some(WallTime(2 * day)));
     assert_eq!(timer.skipped, 1);
 }
@@ -113,7 +119,7 @@ fn an_occurrence_past_its_window_is_skipped() {
 #[test]
 fn a_one_shot_fires_however_late() {
     let mut timer = timer(When::At(WallTime(1_000)));
-    timer.fold_missed(WallTime(86_400_000 * 3_650));
+    timer.ready(None, WallTime(86_400_000 * 3_650));
     assert_eq!(timer.due(), Some(WallTime(1_000)));
 }
 
@@ -164,9 +170,9 @@ fn a_handler_that_asks_for_time_gets_it() {
 #[test]
 fn a_run_that_nobody_could_begin_is_no_attempt() {
     let mut timer = timer(When::At(WallTime(0)));
-    timer.start(&node("n1"), Token(1), WallTime(0)).unwrap();
-    timer.unstart(Token(1));
-    let run = timer.start(&node("n2"), Token(2), WallTime(5)).unwrap();
+    start(&mut timer, "n1", 1, 0);
+    timer.unbegin(Token(1));
+    let run = start(&mut timer, "n2", 2, 5);
     assert_eq!(run.attempt, 1);
 }
 
@@ -209,11 +215,11 @@ fn giving_a_run_back_is_due_at_once_and_kills_nothing() {
 #[test]
 fn only_the_newest_token_settles() {
     let mut timer = timer(When::At(WallTime(0)));
-    timer.start(&node("n1"), Token(1), WallTime(0)).unwrap();
+    start(&mut timer, "n1", 1, 0);
     timer
         .settle(Token(1), &Outcome::Interrupted { died: true }, WallTime(1))
         .unwrap();
-    timer.start(&node("n2"), Token(2), WallTime(2)).unwrap();
+    start(&mut timer, "n2", 2, 2);
     assert_eq!(
         timer.settle(Token(1), &Outcome::Done, WallTime(3)),
         Err(Stale)
@@ -231,7 +237,7 @@ fn only_the_newest_token_settles() {
 #[test]
 fn a_rearmed_timer_drops_the_outcome_of_the_run_before() {
     let mut timer = timer(When::At(WallTime(0)));
-    timer.start(&node("n1"), Token(1), WallTime(0)).unwrap();
+    start(&mut timer, "n1", 1, 0);
     timer.rearm(WallTime(9_000), WallTime(1));
     assert_eq!(
         timer.settle(Token(1), &Outcome::Done, WallTime(2)),
@@ -243,9 +249,9 @@ fn a_rearmed_timer_drops_the_outcome_of_the_run_before() {
 #[test]
 fn attempts_of_one_occurrence_share_one_run_id() {
     let mut timer = timer(When::At(WallTime(0)));
-    let first = timer.start(&node("n1"), Token(1), WallTime(0)).unwrap();
+    let first = start(&mut timer, "n1", 1, 0);
     timer.settle(Token(1), &failed(), WallTime(1)).unwrap();
-    let second = timer.start(&node("n1"), Token(2), WallTime(2_000)).unwrap();
+    let second = start(&mut timer, "n1", 2, 2_000);
     assert_eq!((first.id, first.attempt + 1), (second.id, second.attempt));
 }
 

@@ -109,15 +109,20 @@ fn phase() -> impl Strategy<Value = Phase> {
             attempt,
             missed,
             deaths,
+            manual: deaths % 2 == 1,
+            follow: (missed % 2 == 1).then_some(nominal),
         },
     );
     prop_oneof![
         (occurrence.clone(), wall())
             .prop_map(|(occurrence, due)| Phase::Waiting { occurrence, due }),
-        (occurrence, node(), wall()).prop_map(|(occurrence, by, started)| Phase::Running {
-            occurrence,
-            by,
-            started
+        (occurrence, node(), wall(), token()).prop_map(|(occurrence, by, started, token)| {
+            Phase::Running {
+                occurrence,
+                by,
+                started,
+                token,
+            }
         }),
         (ending(), wall()).prop_map(|(ending, at)| Phase::Over { ending, at }),
     ]
@@ -197,6 +202,11 @@ fn timer() -> impl Strategy<Value = Timer> {
                     request,
                     created,
                     updated,
+                    beside: Vec::from([phase.clone()]),
+                    paused: counts.2 % 2 == 1,
+                    begun: counts.2,
+                    requests: Vec::new(),
+                    noted: Vec::new(),
                     phase,
                     awaits,
                     token,
@@ -345,7 +355,7 @@ fn items() -> impl Strategy<Value = Items> {
         vec(timer(), 0..3),
         vec(uid(), 0..3),
         vec(uid(), 0..3),
-        vec(uid(), 0..3),
+        vec((uid(), token()), 0..3),
     );
     let runs = (
         vec((uid(), token(), outcome()), 0..3),
@@ -475,13 +485,14 @@ fn reply() -> impl Strategy<Value = Reply> {
 fn order() -> impl Strategy<Value = Order> {
     prop_oneof![
         vec(run(), 0..3).prop_map(|runs| Order::Due { runs }),
-        (any::<u64>(), vec(timer(), 0..3), token()).prop_map(|(epoch, timers, floor)| {
-            Order::Give {
+        (any::<u64>(), vec(timer(), 0..3), vec(uid(), 0..3), token()).prop_map(
+            |(epoch, timers, gone, floor)| Order::Give {
                 epoch: Epoch(epoch),
                 timers,
+                gone,
                 floor,
             }
-        }),
+        ),
         (any::<u64>(), op()).prop_map(|(id, op)| Order::Change { id, op }),
         wall().prop_map(|at| Order::Arm { at }),
         Just(Order::Release),

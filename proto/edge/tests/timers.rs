@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use dormouse_edge::request::{self, Here};
-use dormouse_edge::timers::{Ask, Timers};
+use dormouse_edge::timers::{Ask, Feed, Timers};
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Op, Refusal};
 use dormouse_engine::time::{Millis, WallTime};
@@ -40,6 +40,14 @@ impl Ask for Shelf {
             }),
             _ => Answer::Pending,
         }
+    }
+
+    fn feed(&self, _: &PoolId) -> Option<Feed> {
+        None
+    }
+
+    fn ending(&self) -> impl Future<Output = ()> + Send + use<> + 'static {
+        std::future::pending()
     }
 
     fn own_pool(&self) -> PoolId {
@@ -214,4 +222,136 @@ async fn a_timer_for_a_sleeping_node_is_pending() {
         (timer.state(), timer.name.as_str()),
         (v1::TimerState::Pending, "pools/a/nodes/n1/timers/tea")
     );
+}
+
+fn previewing(expression: &str, zone: &str) -> v1::PreviewScheduleRequest {
+    let cron = v1::Cron {
+        expression: expression.into(),
+        zone: zone.into(),
+    };
+    v1::PreviewScheduleRequest {
+        schedule: Some(v1::Schedule {
+            kind: Some(v1::schedule::Kind::Cron(cron)),
+        }),
+        // 28 March 2026, 12:00 UTC.
+        after_time: Some(prost_types::Timestamp {
+            seconds: 1_774_699_200,
+            nanos: 0,
+        }),
+        ..v1::PreviewScheduleRequest::default()
+    }
+}
+
+async fn preview(
+    request: v1::PreviewScheduleRequest,
+) -> Result<Vec<v1::PreviewedTime>, tonic::Status> {
+    let answer = shelf(0).preview_schedule(Request::new(request)).await;
+    answer.map(|answer| answer.into_inner().times)
+}
+
+#[tokio::test]
+async fn a_preview_shows_the_times_and_what_the_clocks_did() {
+    let mut request = previewing("30 2 * * *", "Europe/Berlin");
+    let times = preview(request.clone()).await.unwrap();
+    assert_eq!(times.len(), 10, "unless said otherwise");
+    let first = times[0].time.unwrap();
+    assert_eq!((first.seconds, first.nanos), (1_774_746_000, 0));
+    assert_eq!(
+        times[0].local_time,
+        "2026-03-29T03:00:00+02:00[Europe/Berlin]"
+    );
+    assert!(times[0].note.contains("02:30"), "{}", times[0].note);
+    assert_eq!(times[1].note, "");
+    request.count = 1000;
+    request.dst = Some(v1::DstPolicy {
+        gap: v1::DstGap::Skip.into(),
+        overlap: v1::DstOverlap::Both.into(),
+    });
+    let times = preview(request).await.unwrap();
+    assert_eq!(times.len(), 1000);
+    assert_eq!(
+        times[0].local_time,
+        "2026-03-30T02:30:00+02:00[Europe/Berlin]"
+    );
+    let copies = times.iter().filter(|it| it.note.contains("copy"));
+    assert_eq!(copies.count(), 2 * 3, "in three autumns");
+}
+
+#[tokio::test]
+async fn a_preview_of_a_schedule_that_no_timer_can_have_is_refused() {
+    let but = |change: fn(&mut v1::PreviewScheduleRequest)| {
+        let mut request = previewing("30 2 * * *", "Europe/Berlin");
+        change(&mut request);
+        request
+    };
+    let never = v1::DstPolicy {
+        gap: v1::DstGap::Skip.into(),
+        overlap: 0,
+    };
+    let mut skipped = previewing("30 2 * 3 7L", "Europe/Berlin");
+    assert!(preview(skipped.clone()).await.is_ok(), "as it is shifted");
+    skipped.dst = Some(never);
+    let cases = [
+        (but(|it| it.schedule = None), "schedule"),
+        (but(|it| it.count = -1), "count"),
+        (but(|it| it.count = 1001), "count"),
+        (but(|it| it.count = i32::MIN), "count"),
+        (
+            but(|it| it.dst = Some(v1::DstPolicy { gap: 3, overlap: 0 })),
+            "dst.gap",
+        ),
+        (
+            but(|it| {
+                it.dst = Some(v1::DstPolicy {
+                    gap: 0,
+                    overlap: -1,
+                })
+            }),
+            "dst.overlap",
+        ),
+        (
+            but(|it| {
+                it.after_time = Some(prost_types::Timestamp {
+                    seconds: -1,
+                    nanos: 0,
+                })
+            }),
+            "after_time",
+        ),
+        (
+            but(|it| {
+                it.after_time = Some(prost_types::Timestamp {
+                    seconds: 0,
+                    nanos: -1,
+                })
+            }),
+            "after_time.nanos",
+        ),
+        (previewing("60 * * * *", ""), "schedule.cron.expression"),
+        (previewing("0 0 30 2 *", ""), "schedule.cron.expression"),
+        (previewing("0 0 * * *", "Mars/Base"), "schedule.cron.zone"),
+        (skipped, "schedule.cron.expression"),
+    ];
+    for (request, field) in cases {
+        let status = preview(request.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{request:?}");
+        let details = status.get_error_details();
+        let blamed = &details.bad_request().unwrap().field_violations;
+        assert_eq!(blamed.len(), 1, "{status:?}");
+        assert_eq!(blamed[0].field, field);
+    }
+}
+
+#[tokio::test]
+async fn a_preview_of_a_one_shot_has_one_time() {
+    let mut request = previewing("* * * * *", "");
+    request.schedule = Some(v1::Schedule {
+        kind: Some(v1::schedule::Kind::At(prost_types::Timestamp {
+            seconds: 1_774_699_201,
+            nanos: 0,
+        })),
+    });
+    let times = preview(request).await.unwrap();
+    assert_eq!(times.len(), 1);
+    assert_eq!(times[0].local_time, "2026-03-28T12:00:01+00:00[UTC]");
 }

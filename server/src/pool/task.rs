@@ -15,6 +15,7 @@ use crate::Error;
 use crate::events;
 use crate::session::Outbox;
 use dormouse_edge::clock::{self, Alarm};
+use dormouse_edge::timers::Feed;
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::PoolId;
 use dormouse_engine::ledger::Exported;
@@ -25,7 +26,8 @@ use dormouse_store::{self as store, Disk, Entry, Journal, Kind, Writer};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 /// Inputs of one turn at most, so that a burst does not keep the first of it waiting for long.
 const TURN_MAX: usize = 1024;
@@ -50,6 +52,8 @@ pub(crate) struct Task {
     links: BTreeMap<Link, Outbox>,
     asks: BTreeMap<u64, oneshot::Sender<Answer>>,
     last_ask: u64,
+    /// Counts the turns that changed something, for those who watch.
+    changes: watch::Sender<u64>,
     restless: bool,
 }
 
@@ -60,6 +64,7 @@ type Written = Result<u64, store::Error>;
 struct Turn {
     effects: Vec<Effect>,
     views: Vec<View>,
+    has_news: bool,
 }
 
 /// What somebody wants to see, as it is after the turn; it may be shown once that is durable.
@@ -132,9 +137,14 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
     events::pool_opened(&pool, machine.ledger().len(), position);
     let (mail, receiver) = mpsc::channel(MAILBOX);
     let (tell_written, written) = mpsc::unbounded_channel();
+    let (changes, turns) = watch::channel(0);
     let handle = Handle {
         pool: pool.clone(),
         mail,
+        feed: Feed {
+            counter: Uuid::now_v7().as_u128(),
+            turns,
+        },
     };
     let mut task = Task {
         pool,
@@ -149,6 +159,7 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
         links: BTreeMap::new(),
         asks: BTreeMap::new(),
         last_ask: 0,
+        changes,
         restless: false,
     };
     task.submit(first, Vec::new());
@@ -266,7 +277,11 @@ impl Task {
             .into_iter()
             .map(|viewer| self.show(viewer))
             .collect();
-        let turn = Turn { effects, views };
+        let turn = Turn {
+            effects,
+            views,
+            has_news: !records.is_empty(),
+        };
         let tell = self.tell_written.clone();
         let done = move |written| {
             // Nobody listens only when the task is gone, and then nothing waits for this.
@@ -339,6 +354,9 @@ impl Task {
                 }
                 Effect::Note(note) => events::note(&self.pool, &note),
             }
+        }
+        if turn.has_news {
+            self.changes.send_modify(|turns| *turns += 1);
         }
         for view in turn.views {
             // Who does not wait any more has lost nothing by it.

@@ -333,6 +333,7 @@ impl World {
         } else {
             Who::Coordinator
         };
+        self.nodes[index].drained |= activity == Activity::Drain;
         let node = self.nodes[index].name.clone();
         self.ask(at, Op::Activity { node, activity }, None);
     }
@@ -350,13 +351,8 @@ impl World {
     }
 
     fn sleep_if_parked(&mut self, index: usize) {
-        let now = self.now;
-        let node = &self.nodes[index];
-        let Some(running) = &node.process.running else {
-            return;
-        };
-        let view = running.machine.view(node.process.clock.now(now));
-        if view.state == base::State::Idle {
+        let view = self.nodes[index].view(self.now);
+        if view.is_some_and(|view| view.state == base::State::Idle) {
             let works = !self.chance.percent(self.plan.weather.alarm_fails);
             self.suspend(index, None, works);
         }

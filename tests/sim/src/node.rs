@@ -9,7 +9,7 @@ use crate::network::Wire;
 use crate::plan::NodePlan;
 use crate::process::{Process, Who};
 use crate::world::{Event, World};
-use dormouse_engine::base::{Base, Config, Effect, Input};
+use dormouse_engine::base::{Base, Config, Effect, Input, View};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{NodeId, PoolId, RackId, Token};
 use dormouse_engine::message::{
@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) blocked: (bool, bool),
     /// It never starts again.
     pub(crate) dead: bool,
+    /// Somebody told it to serve only itself.
+    pub(crate) drained: bool,
     /// Since when the machine sleeps.
     pub(crate) asleep: Option<Moment>,
     pub(crate) sleeps: u64,
@@ -76,6 +78,7 @@ impl Node {
             arriving: VecDeque::new(),
             blocked: (false, false),
             dead: false,
+            drained: false,
             asleep: None,
             sleeps: 0,
             deferred: Vec::new(),
@@ -85,6 +88,12 @@ impl Node {
             interrupts: false,
             last_turn: None,
         }
+    }
+
+    /// What its operator sees, if its process is up.
+    pub(crate) fn view(&self, now: Moment) -> Option<View> {
+        let running = self.process.running.as_ref()?;
+        Some(running.machine.view(self.process.clock.now(now)))
     }
 
     /// What it hears that the oracle has to know.

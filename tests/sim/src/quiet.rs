@@ -68,5 +68,9 @@ impl World {
         self.later(0, Event::Resume(index, sleeps));
         self.later(1, Event::Start(Who::Node(index)));
         self.tell_node(index, Input::Workers { places });
+        // Who drained it may not have reached it since; by then everybody is reached.
+        if self.nodes[index].drained {
+            self.ask_activity(index, Activity::Active, ms(12_000));
+        }
     }
 }

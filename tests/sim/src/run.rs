@@ -1,17 +1,21 @@
 //! One seed: its history is played, judged, and told again with its story if a rule was broken.
 
-use crate::clock::wall_at;
+use crate::clock::{ms, wall_at};
 use crate::plan::Plan;
 use crate::rules::{Ending, Violation};
 use crate::story;
 use crate::world::{Counts, World};
-use dormouse_engine::base::{Effect, Input};
+use dormouse_engine::base::{Effect, Input, State};
 use dormouse_engine::id::{TimerName, Uid};
 use dormouse_engine::ledger::Entry;
 use dormouse_engine::op::{Answer, Op};
 use dormouse_engine::timer::Timer;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// So long may a hand-over take at the end.
+const HAND_OVER_MS: u64 = 1_000;
 
 /// A history in which every rule held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +120,7 @@ fn play(plan: &Plan, keep_trace: bool) -> (Option<World>, Option<Violation>) {
     let end = plan.end;
     let played = catch_unwind(AssertUnwindSafe(|| {
         world.run_until(end);
+        world.finish_hand_overs();
         if world.broken.is_none() {
             world.judge();
         }
@@ -130,6 +135,23 @@ fn play(plan: &Plan, keep_trace: bool) -> (Option<World>, Option<Violation>) {
 }
 
 impl World {
+    /// Nobody is judged in the middle of a hand-over: for some milliseconds both sides have it, or none.
+    fn finish_hand_overs(&mut self) {
+        let end = self.plan.end;
+        let mut steps = 0..HAND_OVER_MS;
+        while self.is_handing_over()
+            && let Some(step) = steps.next()
+        {
+            self.run_until(end.plus(ms(step)));
+        }
+    }
+
+    fn is_handing_over(&self) -> bool {
+        let views = self.nodes.iter().filter_map(|node| node.view(self.now));
+        let mut states = views.map(|view| view.state);
+        states.any(|state| matches!(state, State::Parking | State::Starting))
+    }
+
     /// Judges how everything stands at the end.
     fn judge(&mut self) {
         let names: Vec<(Uid, TimerName)> = self
@@ -154,37 +176,49 @@ impl World {
                 .collect(),
             ..Ending::default()
         };
-        for (uid, name) in names {
-            let of_home = self.look_at_nodes(&name);
-            if let Some(timer) = of_home.or_else(|| ending.ledger.get(&uid).cloned()) {
-                ending.owned.insert(uid, timer);
+        let (mut of_owners, mut of_sleepers) = (BTreeMap::new(), BTreeMap::new());
+        for index in 0..self.nodes.len() {
+            // A sleeper that is cut off, awake again or not, tells what it knew when it fell asleep.
+            let view = self.nodes[index].view(self.now);
+            let asleep = |state| matches!(state, State::Idle | State::Starting);
+            match view.is_some_and(|view| asleep(view.state)) {
+                true => of_sleepers.extend(self.look_at_node(index, &names)),
+                false => of_owners.extend(self.look_at_node(index, &names)),
             }
+        }
+        for (uid, _) in names {
+            let owner = of_owners.remove(&uid);
+            let ledger = owner.or_else(|| ending.ledger.get(&uid).cloned());
+            let timer = ledger.or_else(|| of_sleepers.remove(&uid));
+            ending.owned.extend(timer.map(|timer| (uid, timer)));
         }
         if let Err(violation) = self.rules.end(&ending) {
             self.broken.get_or_insert(violation);
         }
     }
 
-    /// The timer as the node has it that owns it.
-    fn look_at_nodes(&mut self, name: &TimerName) -> Option<Timer> {
-        let now = self.now;
-        self.nodes.iter_mut().find_map(|node| {
-            let clocks = node.process.clock.now(now);
-            let running = node.process.running.as_mut()?;
-            let op = Op::Look { name: name.clone() };
-            let decision = running
-                .machine
-                .handle(clocks, vec![Input::Asked { ask: u64::MAX, op }]);
-            decision
-                .effects
-                .into_iter()
-                .find_map(|effect| match effect {
-                    Effect::Answer {
-                        ask: u64::MAX,
-                        answer: Answer::Timer(timer),
-                    } => Some(*timer),
-                    _ => None,
-                })
-        })
+    /// Those of these timers that a node answers for, in one turn: it may be the one in which it falls asleep.
+    fn look_at_node(&mut self, index: usize, names: &[(Uid, TimerName)]) -> Vec<(Uid, Timer)> {
+        let process = &mut self.nodes[index].process;
+        let clocks = process.clock.now(self.now);
+        let Some(running) = &mut process.running else {
+            return Vec::new();
+        };
+        let asks = (0..=u64::MAX).rev();
+        let looks: BTreeMap<u64, &(Uid, TimerName)> = asks.zip(names).collect();
+        let inputs = looks.iter().map(|(ask, (_, name))| Input::Asked {
+            ask: *ask,
+            op: Op::Look { name: name.clone() },
+        });
+        let decision = running.machine.handle(clocks, inputs.collect());
+        let answers = decision.effects.into_iter();
+        let answers = answers.filter_map(|effect| match effect {
+            Effect::Answer {
+                ask,
+                answer: Answer::Timer(timer),
+            } => Some((looks.get(&ask)?.0, *timer)),
+            _ => None,
+        });
+        answers.collect()
     }
 }

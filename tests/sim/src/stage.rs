@@ -242,8 +242,7 @@ impl Stage {
     /// If the node is down.
     #[must_use]
     pub fn state(&self, node: usize) -> base::State {
-        let process = &self.world.nodes[node].process;
-        let machine = &process.running.as_ref().expect("the node is up").machine;
-        machine.view(process.clock.now(self.world.now)).state
+        let view = self.world.nodes[node].view(self.world.now);
+        view.expect("the node is up").state
     }
 }

@@ -5,10 +5,10 @@
 
 use super::{InFlight, Stage, State};
 use crate::alarm::{MILLI, boot_nanos};
-use crate::executor::{Attempt, WorkerId};
+use crate::executor::{Attempt, Said, WorkerId};
 use dormouse_engine::base::Input;
 use dormouse_engine::id::{Token, Uid};
-use dormouse_engine::timer::{ATTEMPT_TIMEOUT, HandlerName, Outcome};
+use dormouse_engine::timer::{HandlerName, Outcome};
 
 impl State {
     pub(in crate::executor) fn settle(&mut self, attempt: Attempt, outcome: Outcome) {
@@ -36,7 +36,7 @@ impl State {
 
     pub(in crate::executor) fn extend(&mut self, attempt: Attempt) {
         if self.is_launched(attempt) {
-            self.wait(attempt.token, boot_nanos() + ATTEMPT_TIMEOUT.0 * MILLI);
+            self.await_sign_of_life(attempt.token, boot_nanos());
         }
     }
 
@@ -48,12 +48,25 @@ impl State {
         }
     }
 
-    /// The worker stays busy with it, but nobody asks for the outcome.
+    /// Gives an attempt its whole time from `now` on.
+    pub(super) fn await_sign_of_life(&mut self, token: Token, now: u64) {
+        if let Some(flight) = self.runs.get(&token) {
+            let whole = flight.run.attempt_timeout.0.saturating_mul(MILLI);
+            self.wait(token, now.saturating_add(whole));
+        }
+    }
+
+    /// The worker stays busy with it until it says something, but nobody asks for the outcome.
     pub(super) fn forget(&mut self, token: Token) -> Option<(Uid, Token)> {
         self.leave_agenda(token);
         let flight = self.runs.get_mut(&token)?;
         flight.stage = Stage::Forgotten;
+        let run = flight.run.id;
         let (uid, handler) = (flight.run.uid, flight.run.handler.clone());
+        if let Some(worker) = self.workers.get(&flight.worker) {
+            // A worker whose stream is over, or that does not read, goes on for nothing; its credit stays taken.
+            let _ = worker.queue.try_send(Said::Withdraw { run, token });
+        }
         self.discount(&handler);
         Some((uid, token))
     }

@@ -9,8 +9,8 @@ use crate::events;
 use crate::executor::{Delivery, Said, WorkerId};
 use dormouse_engine::base::Input;
 use dormouse_engine::id::Token;
-use dormouse_engine::time::BootTime;
-use dormouse_engine::timer::{ATTEMPT_TIMEOUT, HandlerName, Outcome, Run};
+use dormouse_engine::time::{BootTime, Millis};
+use dormouse_engine::timer::{HandlerName, Outcome, Run};
 use std::time::{Duration, SystemTime};
 
 /// As far as the two clocks may disagree by rounding and by the measurement of the coordinator's clock. Within
@@ -84,13 +84,17 @@ impl State {
         let Some(worker) = self.workers.get_mut(&flight.worker) else {
             return;
         };
-        if worker.queue.try_send(Said::Fire(delivery)).is_err() {
+        if worker
+            .queue
+            .try_send(Said::Fire(Box::new(delivery)))
+            .is_err()
+        {
             // Its stream has ended; what it had begun is dealt with when it is removed.
             worker.credits = 0;
             return self.move_on(token);
         }
         flight.stage = Stage::Launched;
-        self.wait(token, now + ATTEMPT_TIMEOUT.0 * MILLI);
+        self.await_sign_of_life(token, now);
     }
 
     /// Finds another worker for a run that its worker will not begin.
@@ -146,7 +150,10 @@ impl State {
     }
 
     fn time_out(&mut self, token: Token) {
-        let reason = format!("no sign of life for {} s", ATTEMPT_TIMEOUT.0 / 1000);
+        let Some(limit) = self.runs.get(&token).map(|it| it.run.attempt_timeout) else {
+            return;
+        };
+        let reason = format!("no sign of life for {}", in_words(limit));
         if let Some((uid, token)) = self.forget(token) {
             let outcome = Outcome::Failed {
                 retry_after: None,
@@ -158,6 +165,14 @@ impl State {
                 outcome,
             });
         }
+    }
+}
+
+/// In seconds if it is whole ones.
+fn in_words(time: Millis) -> String {
+    match time.0 {
+        millis if millis % 1_000 == 0 => format!("{} s", millis / 1_000),
+        millis => format!("{millis} ms"),
     }
 }
 

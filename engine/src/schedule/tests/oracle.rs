@@ -3,11 +3,12 @@
 //! The oracle shares no search with the code: it walks the minutes of a window around a clock change,
 //! asks jiff what the wall shows, and croner whether that matches.
 
-use super::super::{Cron, Latest, Schedule};
+use super::super::{Cron, Dst, Gap, Latest, Overlap, Schedule};
 use crate::time::WallTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan, civil};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const ZONES: &[&str] = &[
     "UTC",
@@ -77,30 +78,239 @@ fn start() -> impl Strategy<Value = (&'static str, WallTime, WallTime)> {
     )
 }
 
-/// Every instant after `from`, up to `minutes` later, that vixie's rule names.
-fn look_at_every_minute(text: &str, zone: &str, from: WallTime, minutes: i64) -> Vec<WallTime> {
-    let pattern: croner::Cron = text.parse().unwrap();
-    let rules = TimeZoneDatabase::bundled().get(zone).unwrap();
-    let reading = |ms| rules.to_datetime(Timestamp::from_millisecond(ms).unwrap());
-    let shows = |shown: civil::DateTime| pattern.is_time_matching(&shown).unwrap();
-    let mut fields = text.split(' ');
-    let elapsed = fields.by_ref().take(2).any(|field| field.starts_with('*'));
-    // Two days back, so that the highest reading is known where the window begins in a repeated hour.
-    let mut highest = reading(from.0 - 2880 * MINUTE);
-    let mut found = vec![];
-    for minute in -2879..=minutes {
-        let instant = from.0 + minute * MINUTE;
-        let now = reading(instant);
-        let mut due = elapsed && shows(now);
-        while highest < now {
-            highest = highest.checked_add(1.minute()).unwrap();
-            due |= !elapsed && shows(highest);
-        }
-        if due && minute > 0 {
-            found.push(WallTime(instant));
+/// How much more than its window the oracle sees on either side, in minutes, so that what a clock shows
+/// twice is seen twice.
+const MARGIN: i64 = 180;
+
+/// Looks at every minute.
+struct Oracle {
+    pattern: croner::Cron,
+    elapsed: bool,
+    rules: TimeZone,
+    /// What croner has said, which takes its time.
+    said: BTreeMap<civil::DateTime, bool>,
+}
+
+impl Oracle {
+    fn new(text: &str, zone: &str) -> Self {
+        let mut fields = text.split(' ');
+        Self {
+            pattern: text.parse().unwrap(),
+            elapsed: fields.by_ref().take(2).any(|field| field.starts_with('*')),
+            rules: TimeZoneDatabase::bundled().get(zone).unwrap(),
+            said: BTreeMap::new(),
         }
     }
-    found
+
+    fn shows(&mut self, shown: civil::DateTime) -> bool {
+        let ask = || self.pattern.is_time_matching(&shown).unwrap();
+        *self.said.entry(shown).or_insert_with(ask)
+    }
+
+    /// Every instant after `from`, up to `minutes` later, that vixie's rule with this policy names.
+    fn look(&mut self, dst: Dst, from: WallTime, minutes: i64) -> Vec<WallTime> {
+        let instant = |minute| WallTime(from.0 + minute * MINUTE);
+        let readings: Vec<_> = (-MARGIN..=minutes + MARGIN)
+            .map(|minute| {
+                let instant = Timestamp::from_millisecond(instant(minute).0).unwrap();
+                self.rules.to_datetime(instant)
+            })
+            .collect();
+        let mut times_to_come = BTreeMap::new();
+        for shown in &readings {
+            *times_to_come.entry(*shown).or_insert(0) += 1;
+        }
+        let (mut highest, mut found) = (readings[0], vec![]);
+        for (minute, now) in (-MARGIN..).zip(&readings) {
+            let left = times_to_come.get_mut(now).unwrap();
+            *left -= 1;
+            let counts = match dst.overlap {
+                Overlap::First => *now > highest,
+                Overlap::Last => *left == 0,
+                Overlap::Both => true,
+            };
+            let in_window = (1..=minutes).contains(&minute);
+            let mut due = in_window && (self.elapsed || counts) && self.shows(*now);
+            while highest < *now {
+                highest = highest.checked_add(1.minute()).unwrap();
+                // What was passed over.
+                let in_gap = in_window && highest < *now;
+                due |= in_gap && !self.elapsed && dst.gap == Gap::Shift && self.shows(highest);
+            }
+            if due {
+                found.push(instant(minute));
+            }
+        }
+        found
+    }
+}
+
+fn policy() -> impl Strategy<Value = Dst> {
+    proptest::sample::select(&POLICIES[..])
+}
+
+/// Every policy there is.
+const POLICIES: [Dst; 6] = {
+    const fn of(gap: Gap, overlap: Overlap) -> Dst {
+        Dst { gap, overlap }
+    }
+    [
+        of(Gap::Shift, Overlap::First),
+        of(Gap::Shift, Overlap::Last),
+        of(Gap::Shift, Overlap::Both),
+        of(Gap::Skip, Overlap::First),
+        of(Gap::Skip, Overlap::Last),
+        of(Gap::Skip, Overlap::Both),
+    ]
+};
+
+fn with(text: &str, zone: &str, dst: Dst) -> Schedule {
+    Schedule::Cron(Cron::parse(text, zone).unwrap().with_dst(dst))
+}
+
+/// Every instant of these years at which the clock of a zone is set.
+fn changes(zone: &str, years: std::ops::Range<i16>) -> Vec<WallTime> {
+    let rules = TimeZoneDatabase::bundled().get(zone).unwrap();
+    let day = |year| {
+        let date = civil::date(year, 1, 1).to_zoned(TimeZone::UTC).unwrap();
+        date.timestamp()
+    };
+    let (from, until) = (day(years.start), day(years.end));
+    let changes = rules
+        .following(from)
+        .map(|it| it.timestamp().as_millisecond());
+    let changes = changes.take_while(|change| *change < until.as_millisecond());
+    changes.map(WallTime).collect()
+}
+
+/// Zones that are hard in ways of their own: half an hour, half hours, twice in a year, a negative
+/// saving, a whole day.
+const HARD: [&str; 5] = [
+    "Australia/Lord_Howe",
+    "America/St_Johns",
+    "Africa/Casablanca",
+    "Europe/Dublin",
+    "Pacific/Apia",
+];
+
+#[test]
+fn every_policy_holds_at_every_change_of_the_hard_zones() {
+    let expressions = [
+        "30 2 * * *",
+        "0,30 0-3 * * *",
+        "0-59/7 0-23 * * *",
+        "*/20 1-3 * * *",
+        "15 * * * *",
+        "0 12 30 * *",
+    ];
+    for zone in HARD {
+        let changes = changes(zone, 1970..2038);
+        assert!(changes.len() > 20, "{zone} sets its clock");
+        let mut oracles = expressions.map(|text| (text, Oracle::new(text, zone)));
+        for (n, change) in changes.into_iter().enumerate() {
+            let (text, oracle) = &mut oracles[n % expressions.len()];
+            for dst in POLICIES {
+                let from = WallTime((change.0.div_euclid(MINUTE) - 360) * MINUTE);
+                let expected = oracle.look(dst, from, 720);
+                let until = WallTime(from.0 + 720 * MINUTE);
+                let found = times_after(&with(text, zone, dst), from, until);
+                assert_eq!(
+                    found, expected,
+                    "{text} in {zone} at {change} under {dst:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_local_time_is_due_twice_but_under_both() {
+    for zone in ZONES {
+        for dst in POLICIES
+            .into_iter()
+            .filter(|it| it.overlap != Overlap::Both)
+        {
+            let rules = TimeZoneDatabase::bundled().get(zone).unwrap();
+            let schedule = with("0,30 0-23 * * *", zone, dst);
+            let mut last: Option<(WallTime, civil::DateTime)> = None;
+            for change in changes(zone, 2000..2030) {
+                let from = WallTime(change.0 - 600 * MINUTE);
+                for time in times_after(&schedule, from, WallTime(change.0 + 600 * MINUTE)) {
+                    let instant = Timestamp::from_millisecond(time.0).unwrap();
+                    let shown = rules.to_datetime(instant);
+                    if let Some((earlier, before)) = last {
+                        assert!(time > earlier && shown != before, "{zone} {dst:?} {shown}");
+                        // The last copies of an hour come in order, too, after the first ones.
+                        assert!(shown > before, "{zone} {dst:?} {shown} after {before}");
+                    }
+                    last = Some((time, shown));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn clocks_are_set_far_apart_so_that_two_changes_never_mix() {
+    // What `Stretch` relies on: it looks at the changes right before and right after, at no others.
+    let mut zones = 0;
+    for name in TimeZoneDatabase::bundled().available() {
+        let rules = TimeZoneDatabase::bundled().get(name.as_str()).unwrap();
+        let offset = |instant: i64| {
+            rules
+                .to_offset(super::super::zone::timestamp(instant))
+                .seconds()
+        };
+        let mut last: Option<(i64, i64)> = None;
+        for change in changes(name.as_str(), 1970..2060) {
+            let instant = change.0.div_euclid(1000);
+            let by = i64::from(offset(instant) - offset(instant - 1)).abs();
+            if by == 0 {
+                continue;
+            }
+            if let Some((before, by_before)) = last {
+                assert!(
+                    instant - before > 2 * (by + by_before),
+                    "{} at {change}",
+                    name.as_str()
+                );
+            }
+            last = Some((instant, by));
+        }
+        zones += 1;
+    }
+    assert!(zones > 400);
+}
+
+#[test]
+fn ten_years_of_absence_are_counted_right_under_every_policy() {
+    let texts = [
+        "30 2 * * *",
+        "0,30 1,2 * * *",
+        "*/15 2 * * *",
+        "30 1 * 3,4,10,11 7",
+    ];
+    for zone in HARD {
+        for (text, dst) in texts
+            .iter()
+            .flat_map(|text| POLICIES.map(|dst| (text, dst)))
+        {
+            let schedule = with(text, zone, dst);
+            let from = schedule
+                .next_after(super::at("2009-03-01T00:00:00Z"))
+                .unwrap();
+            let until = super::at("2019-03-01T12:34:56Z");
+            let steps = times_after(&schedule, from, until);
+            let latest = schedule.latest_at_or_before(from, until);
+            let expected = Latest {
+                nominal: *steps.last().unwrap(),
+                skipped: steps.len() as u64,
+                exact: true,
+            };
+            assert_eq!(latest, expected, "{text} in {zone} under {dst:?}");
+            assert!(schedule.next_after(latest.nominal).unwrap() > until);
+        }
+    }
 }
 
 fn times_after(schedule: &Schedule, from: WallTime, until: WallTime) -> Vec<WallTime> {
@@ -116,10 +326,11 @@ proptest! {
     fn the_search_finds_what_looking_at_every_minute_finds(
         text in expression(),
         (zone, _, from) in start(),
+        dst in policy(),
     ) {
-        let schedule = Schedule::Cron(Cron::parse(&text, zone).unwrap());
-        let minutes = 4 * 1440;
-        let expected = look_at_every_minute(&text, zone, from, minutes);
+        let schedule = with(&text, zone, dst);
+        let minutes = 3 * 1440;
+        let expected = Oracle::new(&text, zone).look(dst, from, minutes);
         let until = WallTime(from.0 + minutes * MINUTE);
         prop_assert_eq!(times_after(&schedule, from, until), expected);
     }
@@ -130,8 +341,9 @@ proptest! {
         (zone, change, start) in start(),
         until in prop_oneof![-180..180_i64, 0..8 * 1440_i64],
         milliseconds in 0..MINUTE,
+        dst in policy(),
     ) {
-        let schedule = Schedule::Cron(Cron::parse(&text, zone).unwrap());
+        let schedule = with(&text, zone, dst);
         let from = schedule.next_after(start).unwrap();
         let until = WallTime(change.0 + until * MINUTE + milliseconds).max(from);
         let steps = times_after(&schedule, from, until);
@@ -149,8 +361,9 @@ proptest! {
         text in expression(),
         zone in proptest::sample::select(ZONES),
         start in 0..4_102_444_800_000_i64,
+        dst in policy(),
     ) {
-        let schedule = Schedule::Cron(Cron::parse(&format!("{seconds} {text}"), zone).unwrap());
+        let schedule = with(&format!("{seconds} {text}"), zone, dst);
         let mut last = WallTime(start);
         let first = schedule.next_after(last).unwrap();
         for _ in 0..50 {
@@ -182,7 +395,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics_the_parser(text in "[-*/,?#@0-9LWHA-Za-z \\PC]{0,40}", zone in "\\PC{0,20}") {
+    fn no_text_panics_the_parser(text in "[-*/,?#@()0-9LWHA-Za-z \\PC]{0,40}", zone in "\\PC{0,20}") {
         // Most are refused; what is accepted has a next time or says that it never comes.
         if let Ok(cron) = Cron::parse(&text, &zone) {
             let now = WallTime(1_767_225_600_000);

@@ -120,6 +120,26 @@ fn marks_for_the_last_the_nearest_and_the_nth_day_are_read() {
     // The 31st of January 2026 is a Saturday, the 15th of February a Sunday.
     follow("0 0 LW 1 *", "UTC", NEW_YEAR, &["2026-01-30T00:00:00Z"]);
     follow("0 0 15w 2 *", "UTC", NEW_YEAR, &["2026-02-16T00:00:00Z"]);
+    // Within the month: the 1st of February is a Sunday, the 1st of August a Saturday, the 31st of May a Sunday.
+    let within = ["2026-02-02T00:00:00Z", "2026-08-03T00:00:00Z"];
+    follow("0 0 1W 2,8 *", "UTC", NEW_YEAR, &within);
+    follow("0 0 31W 5 *", "UTC", NEW_YEAR, &["2026-05-29T00:00:00Z"]);
+    follow(
+        "0 0 L-3 * *",
+        "UTC",
+        NEW_YEAR,
+        &["2026-01-28T00:00:00Z", "2026-02-25T00:00:00Z"],
+    );
+    follow(
+        "0 0 L-1,L,LW 5 *",
+        "UTC",
+        NEW_YEAR,
+        &[
+            "2026-05-29T00:00:00Z",
+            "2026-05-30T00:00:00Z",
+            "2026-05-31T00:00:00Z",
+        ],
+    );
     follow(
         "0 0 * * 5#2",
         "UTC",
@@ -188,19 +208,40 @@ fn a_refusal_names_the_character() {
         ("0 0 1 JANFEB *", "      ^"),
         ("0 0 1 FOO *", "      ^"),
         ("0 0 1 * MOND", "        ^"),
-        ("0 0 L-3 * *", "    ^"),
         ("0 0 15W3 * *", "    ^"),
         ("0 0 W * *", "    ^"),
-        ("0 0 L,LW * *", "    ^"),
+        ("0 0 L-0 * *", "      ^"),
+        ("0 0 L-31 * *", "      ^"),
+        ("0 0 L- * *", "      ^"),
+        ("0 0 L-3W * *", "      ^"),
+        ("0 0 L3 * *", "    ^"),
+        ("0 0 1-LW * *", "     ^"),
         ("0 L * * *", "  ^"),
+    ] {
+        refused_at(expression, caret);
+    }
+}
+
+#[test]
+fn a_refusal_of_a_hash_or_a_day_names_the_character_too() {
+    for (expression, caret) in [
+        ("H5 * * * *", " ^"),
+        ("0 h( * * *", "   ^"),
+        ("0 H(0-30) * * *", "      ^"),
+        ("0 H(5) * * *", "    ^"),
+        ("0 H(9-5) * * *", "    ^"),
+        ("0 H(0-5)x * * *", "        ^"),
+        ("0 H(0-5)/7 * * *", "         ^"),
+        ("0 H/25 * * *", "    ^"),
+        ("0 H/0 * * *", "    ^"),
+        ("1,H/x * * * *", "    ^"),
+        ("0 0 H(0-5) * *", "      ^"),
         ("0 0 * * L", "        ^"),
         ("0 0 * * 1#6", "          ^"),
         ("0 0 * * 1#", "          ^"),
         ("0 0 * * #1", "        ^"),
         ("0 0 * * 1-5L", "           ^"),
         ("? * * * *", "^"),
-        ("H * * * *", "^"),
-        ("0 h(0-5) * * *", "  ^"),
         ("0 0 * * é", "        ^"),
         ("1é, * * * *", " ^"),
         ("0 0 * * 1\u{202e}", "         ^"),
@@ -258,9 +299,21 @@ fn dates_that_do_not_exist_are_refused_at_once() {
         "0 0 31 2,4,6,9,11 *",
         "0 0 30W 2 *",
         "* * * 30 2 */7",
+        "0 0 H(1-30) 2 *",
+        "0 0 L-30 4 *",
+        "0 0 31 H *",
     ] {
         let refusal = Cron::parse(expression, "UTC").unwrap_err();
         assert_eq!(refusal, BadSchedule::NeverMatches, "{expression}");
+    }
+    // Every choice of these exists.
+    for expression in [
+        "0 0 H(1-29) 2 *",
+        "0 0 H H *",
+        "0 0 H(1-30) H(4-12) *",
+        "0 0 31 H/6 *",
+    ] {
+        assert!(Cron::parse(expression, "UTC").is_ok(), "{expression}");
     }
     // Restricted days of the week come to the rescue.
     assert!(Cron::parse("0 0 30 2 1", "UTC").is_ok());

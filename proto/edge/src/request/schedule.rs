@@ -5,8 +5,9 @@
 
 use super::fields;
 use crate::fault::Faults;
+use dormouse_engine::id::Uid;
 use dormouse_engine::op::NewTime;
-use dormouse_engine::schedule::{BadSchedule, Cron, Schedule};
+use dormouse_engine::schedule::{BadSchedule, Cron, Dst, Gap, Overlap, Schedule};
 use dormouse_engine::time::{Millis, WallTime};
 use dormouse_engine::timer::When;
 use dormouse_proto::v1;
@@ -31,13 +32,60 @@ pub(super) fn when(
         Kind::Every(every) => self::every(faults, &format!("{path}.every"), every),
         Kind::Cron(cron) => self::cron(faults, &format!("{path}.cron"), cron),
     }?;
-    match when.accept(now) {
+    match when.accept(Uid(0), now) {
         Ok(_) => Some(when),
         Err(bad) => {
             refuse(faults, &format!("{path}.{}", blamed(&kind)), &bad);
             None
         }
     }
+}
+
+/// The schedule of a timer that is accepted at `now` with this policy for changes of the clock.
+pub(super) fn planned(
+    faults: &mut Faults,
+    path: &str,
+    schedule: Option<v1::Schedule>,
+    dst: Option<Dst>,
+    now: WallTime,
+) -> Option<Schedule> {
+    let when = match (self::when(faults, path, schedule, now)?, dst) {
+        (When::Cron(cron), Some(dst)) => When::Cron(cron.with_dst(dst)),
+        (when, _) => when,
+    };
+    match when.accept(Uid(0), now) {
+        Ok(schedule) => Some(schedule),
+        // Only the policy can have made a difference since it was judged before.
+        Err(bad) => {
+            refuse(faults, &format!("{path}.cron.expression"), &bad);
+            None
+        }
+    }
+}
+
+/// A policy for changes of the clock; what is left out is the default.
+pub(super) fn dst(faults: &mut Faults, path: &str, dst: v1::DstPolicy) -> Option<Dst> {
+    let gap = match v1::DstGap::try_from(dst.gap) {
+        Ok(v1::DstGap::Unspecified | v1::DstGap::Shift) => Some(Gap::Shift),
+        Ok(v1::DstGap::Skip) => Some(Gap::Skip),
+        Err(_) => {
+            let why = format!("{} is no value of it", dst.gap);
+            faults.invalid(format!("{path}.gap"), why);
+            None
+        }
+    };
+    let overlap = match v1::DstOverlap::try_from(dst.overlap) {
+        Ok(v1::DstOverlap::Unspecified | v1::DstOverlap::First) => Some(Overlap::First),
+        Ok(v1::DstOverlap::Last) => Some(Overlap::Last),
+        Ok(v1::DstOverlap::Both) => Some(Overlap::Both),
+        Err(_) => {
+            let why = format!("{} is no value of it", dst.overlap);
+            faults.invalid(format!("{path}.overlap"), why);
+            None
+        }
+    };
+    let (gap, overlap) = gap.zip(overlap)?;
+    Some(Dst { gap, overlap })
 }
 
 /// The field that decides how far ahead a schedule is.

@@ -252,11 +252,13 @@ fn write_order(order: Order) -> WireOrder {
         Order::Give {
             epoch,
             timers,
+            gone,
             floor,
         } => WireOrder::Give(v1::Give {
             epoch: epoch.0,
             records: parts::encode_all(&timers),
             floor: floor.0,
+            gone: parts::uids(&gone),
         }),
         Order::Change { id, op } => WireOrder::Change(v1::Change {
             id,
@@ -280,6 +282,7 @@ fn read_order(order: v1::Order) -> Read<CoordinatorMessage> {
         WireOrder::Give(give) => Order::Give {
             epoch: Epoch(give.epoch),
             timers: parts::decode_all("give.records", &give.records)?,
+            gone: parts::read_uids("give.gone", &give.gone)?,
             floor: Token(give.floor),
         },
         WireOrder::Change(change) => Order::Change {

@@ -53,6 +53,7 @@ fn pulled_early(uid: Uid, timer: &Timer) -> Result<(), Violation> {
             occurrence,
             started,
             by,
+            ..
         } if *started < occurrence.nominal => {
             let what = format!(
                 "the run of {} was claimed for {by} at {started}",

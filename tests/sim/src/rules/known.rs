@@ -9,7 +9,7 @@ use dormouse_engine::ledger::Stance;
 use dormouse_engine::op::{Answer, Cancelled, Change, Op, Refusal};
 use dormouse_engine::time::LogIndex;
 use dormouse_engine::time::WallTime;
-use dormouse_engine::timer::{Durability, NewTimer, Outcome, Timer};
+use dormouse_engine::timer::{Durability, NewTimer, Outcome, Placement, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One launch of a run.
@@ -37,6 +37,8 @@ pub(super) struct Subject {
     pub(super) moves_max: u64,
     pub(super) cancel_asked: bool,
     pub(super) cancel_acknowledged: bool,
+    /// The cancellation waits for the home, or has waited.
+    pub(super) cancel_stored: bool,
     pub(super) creates_asked: u64,
     pub(super) creates_refused: u64,
     /// It, or a change of it, may be lost: its class does not survive what happened.
@@ -163,6 +165,8 @@ impl Known {
                 let before = self.standings.0.insert(node.clone(), *stance);
                 if *stance == Stance::Active {
                     self.rejoined(at, node);
+                } else if before == Some(Stance::Active) && *stance == Stance::Parked {
+                    self.interrupted(node);
                 } else if before == Some(Stance::Active) && *stance != Stance::Parked {
                     self.was_lost(at, node);
                 }
@@ -181,6 +185,21 @@ impl Known {
             self.breaks.push((at, index));
             self.isolated.insert(index, (at, None));
         }
+    }
+
+    /// The right to a movable run ends when its node is parked, whether or not that hears of it.
+    fn interrupted(&mut self, name: &NodeId) {
+        let index = self.nodes.iter().position(|node| node == name);
+        let subjects = &self.subjects;
+        let movable = |uid| {
+            let subject: Option<&Subject> = subjects.get(uid);
+            subject.is_some_and(|subject| subject.new.placement == Placement::Movable)
+        };
+        let launches = self.launches.values();
+        let flying = launches.filter(|it| Some(it.node) == index && it.ended.is_none());
+        let ended = flying.filter(|launch| movable(&launch.uid));
+        self.abandoned
+            .extend(ended.map(|launch| (launch.uid, launch.token)));
     }
 
     /// A node that was taken for dead owns its timers again.
@@ -214,6 +233,7 @@ impl Known {
                 moves_max: 0,
                 cancel_asked: false,
                 cancel_acknowledged: false,
+                cancel_stored: false,
                 creates_asked: 0,
                 creates_refused: 0,
                 excused: false,
@@ -290,7 +310,10 @@ impl Known {
                     ..
                 },
                 Answer::Pending,
-            ) => subject.cancel_acknowledged = true,
+            ) => {
+                subject.cancel_acknowledged = true;
+                subject.cancel_stored = true;
+            }
             (Op::Create(_), Answer::Refused(refusal)) => {
                 let final_word = !matches!(refusal, Refusal::Unavailable { .. });
                 subject.creates_refused += u64::from(final_word);

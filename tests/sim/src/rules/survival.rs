@@ -2,6 +2,7 @@
 
 use super::{Ending, Rule, Violation, broken};
 use crate::rules::known::Known;
+use dormouse_engine::timer::Timer;
 
 #[derive(Debug, Default)]
 pub(super) struct Survival;
@@ -14,7 +15,11 @@ impl Rule for Survival {
             }
             let owned = ending.owned.get(uid);
             if subject.cancel_acknowledged {
-                if let Some(timer) = owned.filter(|timer| !timer.is_over()) {
+                // A change that was stored for its home is done when that is back.
+                let is_dead = |timer: &Timer| timer.home.is_some() && timer.home == ending.dead;
+                let waits = |timer: &Timer| subject.cancel_stored && is_dead(timer);
+                let left = owned.filter(|timer| !timer.is_over() && !waits(timer));
+                if let Some(timer) = left {
                     let what = format!("it was cancelled, and is {:?}", timer.phase);
                     return Err(broken("what was cancelled is gone", *uid, what));
                 }

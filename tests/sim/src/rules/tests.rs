@@ -112,9 +112,18 @@ impl Tale {
     }
 
     fn end(&mut self, owned: Option<Timer>) -> Result<(), &'static str> {
+        self.end_without(None, owned)
+    }
+
+    /// The end of a history after which this node never came back.
+    fn end_without(
+        &mut self,
+        dead: Option<NodeId>,
+        owned: Option<Timer>,
+    ) -> Result<(), &'static str> {
         let ending = Ending {
             clock: wall(100_000),
-            dead: None,
+            dead,
             owned: owned.into_iter().map(|timer| (UID, timer)).collect(),
             ledger: BTreeMap::new(),
         };
@@ -158,7 +167,7 @@ fn ended(token: u64, outcome: Outcome) -> Fact {
 
 fn done(token: u64) -> Timer {
     let mut timer = timer(Durability::Replicated);
-    timer.start(&name(HOME), Token(token), wall(1_000));
+    timer.begin(wall(1_000), &name(HOME), Token(token), wall(1_000));
     timer
         .settle(Token(token), &Outcome::Done, wall(1_100))
         .expect("it runs");
@@ -187,7 +196,7 @@ fn a_run_a_millisecond_early_is_rejected() {
 fn a_claim_before_its_time_is_rejected() {
     let mut tale = Tale::of(Durability::Replicated);
     let mut early = timer(Durability::Replicated);
-    early.start(&name(OTHER), Token(50), wall(999));
+    early.begin(wall(1_000), &name(OTHER), Token(50), wall(999));
     let fact = Fact::Ledger {
         uid: UID,
         timer: Some(Box::new(early)),
@@ -239,6 +248,29 @@ fn tokens_that_fall_are_rejected() {
         timer: Some(Box::new(older)),
     };
     assert_eq!(tale.bad(1_102, &fact), "tokens grow");
+}
+
+#[test]
+fn what_was_lost_and_is_made_again_begins_without_a_token() {
+    let mut tale = Tale::of(Durability::Ephemeral);
+    tale.good(1_000, &launched(HOME, 50));
+    tale.good(1_100, &ended(50, Outcome::Done));
+    tale.ledger(1_101, done(50));
+    let again = Fact::Ledger {
+        uid: UID,
+        timer: Some(Box::new(timer(Durability::Ephemeral))),
+    };
+    let why = Break::Crash;
+    tale.good(1_200, &Fact::Broke { node: HOME, why });
+    tale.good(1_300, &again);
+    tale.ledger(1_400, done(50));
+    let mut older = done(50);
+    older.token = Token(49);
+    let older = Fact::Ledger {
+        uid: UID,
+        timer: Some(Box::new(older)),
+    };
+    assert_eq!(tale.bad(1_500, &older), "tokens grow");
 }
 
 #[test]
@@ -512,6 +544,28 @@ fn a_cancelled_timer_that_lives_at_the_end_is_rejected() {
 }
 
 #[test]
+fn a_stored_cancellation_waits_for_its_home_and_for_nobody_else() {
+    let mut tale = Tale::of(Durability::Replicated);
+    let mut pinned = timer(Durability::Replicated);
+    pinned.spec.placement = Placement::Pinned(name(HOME));
+    let op = Op::cancel(pinned.name.clone());
+    let at = Who::Coordinator;
+    tale.good(500, &Fact::Asked { request: 2, at, op });
+    tale.good(
+        501,
+        &Fact::Answered {
+            request: 2,
+            answer: Answer::Pending,
+            index: LogIndex(3),
+        },
+    );
+    let dead = Some(name(HOME));
+    assert_eq!(tale.end_without(dead, Some(pinned.clone())), Ok(()));
+    let back = tale.end_without(Some(name(OTHER)), Some(pinned));
+    assert_eq!(back, Err("what was cancelled is gone"));
+}
+
+#[test]
 fn a_timer_that_is_overdue_at_the_end_is_rejected() {
     let mut tale = Tale::of(Durability::Replicated);
     assert_eq!(
@@ -524,7 +578,7 @@ fn a_timer_that_is_overdue_at_the_end_is_rejected() {
 fn a_run_that_never_ends_is_rejected() {
     let mut tale = Tale::of(Durability::Replicated);
     let mut running = timer(Durability::Replicated);
-    running.start(&name(OTHER), Token(50), wall(1_000));
+    running.begin(wall(1_000), &name(OTHER), Token(50), wall(1_000));
     assert_eq!(tale.end(Some(running)), Err("nothing runs for ever"));
 }
 

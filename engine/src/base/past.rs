@@ -1,0 +1,199 @@
+//! What the base remembers of what is over: runs, and timers that are no more; and what it tells those who watch.
+//!
+//! Of a timer that the coordinator keeps it keeps the history too: the base tells it what has become of runs here.
+
+use super::desk::Origin;
+use super::{Base, Entry};
+use crate::departed::{Farewell, REQUEST_KEPT};
+use crate::history::Kept;
+use crate::id::{TimerName, Uid};
+use crate::ledger::{gone_since, not_found};
+use crate::op::{Answer, Cancelled, Change, Op, Refusal};
+use crate::record::Key;
+use crate::time::WallTime;
+use crate::timer::{RunKey, RunRecord};
+use std::collections::BTreeMap;
+
+/// At most so many runs wait for the coordinator to hear what has become of them; then the oldest are left out.
+const UNTOLD_MAX: usize = 4_096;
+
+/// The most items that one answer has.
+const PAGE_MAX: u32 = 1_000;
+
+impl Base {
+    /// The number of the newest change.
+    #[must_use]
+    pub fn newest_change(&self) -> u64 {
+        self.feed.newest()
+    }
+
+    /// Takes what the steps of a timer have noted.
+    pub(super) fn note_runs(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get_mut(&uid) else {
+            return;
+        };
+        let noted = std::mem::take(&mut entry.timer.noted);
+        let (timer, durability) = (entry.timer.name.clone(), entry.timer.spec.durability);
+        for run in noted {
+            self.feed.ran(timer.clone(), run.clone());
+            if durability.is_replicated() {
+                self.lane.items.past.push((uid, run));
+            } else {
+                let timer = timer.clone();
+                self.history.note(uid, Kept { timer, run });
+            }
+        }
+        let excess = self.lane.items.past.len().saturating_sub(UNTOLD_MAX);
+        self.lane.items.past.drain(..excess);
+    }
+
+    /// What of the past has to be in the journal: nothing of a timer that is not in it itself.
+    pub(super) fn past_to_store(&mut self) -> Vec<Key> {
+        let unwritten = |entry: &Entry| !entry.timer.spec.durability.is_journalled();
+        let runs = self.history.take_dirty().into_iter();
+        let runs = runs.filter(|(uid, _)| !self.timers.get(uid).is_some_and(unwritten));
+        let runs = runs.map(|(uid, run)| Key::Run(uid, run));
+        let farewells = self.departed.take_dirty().into_iter();
+        runs.chain(farewells.map(Key::Farewell)).collect()
+    }
+
+    /// A timer of this node is no more, for its user too.
+    pub(super) fn bid_farewell(
+        &mut self,
+        uid: Uid,
+        cancel: Option<(u128, Cancelled)>,
+        now: WallTime,
+    ) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        let durable = entry.timer.spec.durability.is_journalled();
+        let young = entry.timer.created + REQUEST_KEPT > now;
+        let cancel = cancel.filter(|(request, _)| *request != 0);
+        self.feed.removed(entry.timer.name.clone());
+        self.history.forget(uid);
+        if young || cancel.is_some() {
+            self.departed
+                .note(uid, Farewell { at: now, cancel }, durable);
+        }
+    }
+
+    /// The answer to a request about a timer that is no more, if it was done here before.
+    pub(super) fn answered_before(&self, op: &Op) -> Option<Answer> {
+        match op {
+            Op::Create(new) => self.departed.get(new.uid).map(|_| gone_since()),
+            Op::Change { request, .. } => {
+                let outcome = self.departed.answered(*request)?;
+                Some(Answer::Cancelled(outcome))
+            }
+            _ => None,
+        }
+    }
+
+    /// A change of a dead run that is remembered here, ready to be made.
+    pub(super) fn with_dead_run(&self, uid: Uid, change: &Change) -> Option<Change> {
+        let (Change::Requeue(id) | Change::Purge(id)) = change else {
+            return None;
+        };
+        let dead = self.history.find_dead(uid, *id)?;
+        Some(match change {
+            Change::Requeue(_) => Change::Revive(Box::new(dead)),
+            _ => Change::Purge(dead.id),
+        })
+    }
+
+    /// A dead run that begins again, or that its user does not want, is forgotten. Returns whether it was here.
+    pub(super) fn forget_dead(&mut self, uid: Uid, change: &Change) -> bool {
+        let id = match change {
+            Change::Revive(dead) => dead.id,
+            Change::Purge(id) => *id,
+            _ => return false,
+        };
+        let dead = self.history.find_dead(uid, id);
+        if let Some(dead) = &dead {
+            self.history.remove(uid, dead.key());
+        }
+        dead.is_some()
+    }
+
+    /// Runs and dead runs: what is known here, and what the coordinator knows besides.
+    pub(super) fn read_past(&mut self, origin: Origin, op: Op) {
+        let asked_by_owner = matches!(origin, Origin::Change(_));
+        if !asked_by_owner && self.link.is_open() {
+            return self.forward(origin, op);
+        }
+        let nothing = match op {
+            Op::Runs { .. } => no_runs(),
+            _ => no_letters(),
+        };
+        let answer = self.with_own_past(&op, nothing);
+        self.answer(origin, answer);
+    }
+
+    /// The coordinator's answer and what only this node knows, as one.
+    pub(super) fn with_own_past(&self, op: &Op, answer: Answer) -> Answer {
+        match op {
+            Op::Runs {
+                name,
+                before,
+                limit,
+            } => self.with_own_runs(name, (*before, *limit), answer),
+            Op::Dead { after, limit } => self.with_own_letters((after.as_ref(), *limit), answer),
+            _ => answer,
+        }
+    }
+
+    fn with_own_runs(
+        &self,
+        name: &TimerName,
+        (before, limit): (Option<RunKey>, u32),
+        answer: Answer,
+    ) -> Answer {
+        let here = self.names.contains_key(name) || self.history.knows(name);
+        let (theirs, more) = match answer {
+            Answer::Runs { runs, more } if here || more || !runs.is_empty() => (runs, more),
+            Answer::Refused(Refusal::NotFound { .. }) if here => (Vec::new(), false),
+            Answer::Runs { .. } => return not_found(name),
+            other => return other,
+        };
+        let limit = usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(1);
+        let (own, own_more) = self.history.runs(name, before, limit);
+        let all = own.into_iter().chain(theirs);
+        let all: BTreeMap<RunKey, RunRecord> = all.map(|run| (run.key(), run)).collect();
+        let more = more || own_more || all.len() > limit;
+        let runs = all.into_values().rev().take(limit).collect();
+        Answer::Runs { runs, more }
+    }
+
+    fn with_own_letters(
+        &self,
+        (after, limit): (Option<&(TimerName, RunKey)>, u32),
+        answer: Answer,
+    ) -> Answer {
+        let Answer::Dead { letters, more } = answer else {
+            return answer;
+        };
+        let limit = usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(1);
+        let (own, own_more) = self.history.dead(after, limit);
+        let mut all: Vec<(TimerName, RunRecord)> = own.into_iter().chain(letters).collect();
+        all.sort_by(|(a, run), (b, other)| a.cmp(b).then(other.key().cmp(&run.key())));
+        all.dedup();
+        let more = more || own_more || all.len() > limit;
+        all.truncate(limit);
+        Answer::Dead { letters: all, more }
+    }
+}
+
+fn no_runs() -> Answer {
+    Answer::Runs {
+        runs: Vec::new(),
+        more: false,
+    }
+}
+
+fn no_letters() -> Answer {
+    Answer::Dead {
+        letters: Vec::new(),
+        more: false,
+    }
+}

@@ -1,0 +1,189 @@
+//! What the ledger remembers of what is over: runs, and timers that are no more; and what it tells those who watch.
+
+use super::{Ledger, Routed};
+use crate::departed::{Farewell, REQUEST_KEPT};
+use crate::feed::Feed;
+use crate::history::Kept;
+use crate::id::{RunId, TimerName, Uid};
+use crate::op::{Answer, Cancelled, Change, Op, Refusal};
+use crate::time::WallTime;
+use crate::timer::RunRecord;
+
+impl Ledger {
+    /// Numbers what changes from here on.
+    pub(crate) fn begin_feed(&mut self, now: WallTime) {
+        self.feed = Feed::starting(now);
+    }
+
+    /// The number of the newest change.
+    #[must_use]
+    pub fn newest_change(&self) -> u64 {
+        self.feed.newest()
+    }
+
+    /// Takes in what has become of a run of a timer that is known here.
+    pub(crate) fn note_run(&mut self, uid: Uid, run: RunRecord) {
+        let Some(timer) = self.entry(uid).map(|entry| entry.timer.name.clone()) else {
+            return;
+        };
+        self.feed.ran(timer.clone(), run.clone());
+        self.history.note(uid, Kept { timer, run });
+    }
+
+    /// A timer is no more, for its user too.
+    pub(super) fn note_removed(&mut self, uid: Uid, name: TimerName) {
+        self.history.forget(uid);
+        self.feed.removed(name);
+    }
+
+    /// Remembers how a timer went, as long as a request about it may be repeated.
+    pub(super) fn note_farewell(
+        &mut self,
+        uid: Uid,
+        cancel: Option<(u128, Cancelled)>,
+        now: WallTime,
+    ) {
+        let Some(entry) = self.entry(uid) else { return };
+        let young = entry.timer.created + REQUEST_KEPT > now;
+        let cancel = cancel.filter(|(request, _)| *request != 0);
+        if young || cancel.is_some() {
+            // What was never written does not come back.
+            let durable = !self.turn.fresh.contains(&uid);
+            self.departed
+                .note(uid, Farewell { at: now, cancel }, durable);
+        }
+    }
+
+    /// The answer to a request about a timer that is no more, if it was done before.
+    pub(super) fn answered_before(&self, op: &Op) -> Option<Answer> {
+        match op {
+            Op::Create(new) => self.departed.get(new.uid).map(|_| gone_since()),
+            Op::Change { request, .. } => {
+                let outcome = self.departed.answered(*request)?;
+                Some(Answer::Cancelled(outcome))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn read_past(&self, op: &Op) -> Routed {
+        match op {
+            Op::Runs {
+                name,
+                before,
+                limit,
+            } => {
+                let here = self.named(name).is_some();
+                if !here && let Some(home) = self.awake_home_of(name) {
+                    return Routed::to(&home, op);
+                }
+                if !here && !self.history.knows(name) {
+                    return Routed::Done(super::not_found(name));
+                }
+                let (runs, more) = self.history.runs(name, *before, page(*limit));
+                Routed::Done(Answer::Runs { runs, more })
+            }
+            Op::Dead { after, limit } => {
+                let (letters, more) = self.history.dead(after.as_ref(), page(*limit));
+                Routed::Done(Answer::Dead { letters, more })
+            }
+            Op::News { after, limit } => {
+                let look = |uid| self.entry(uid).map(|entry| &entry.timer);
+                Routed::Done(Answer::News(self.feed.read(*after, page(*limit), look)))
+            }
+            _ => Routed::Done(Answer::Refused(Refusal::Precondition {
+                why: "is not a question about the past".into(),
+            })),
+        }
+    }
+
+    /// What the ledger itself knows of a timer's runs, for a home that asks about its own.
+    pub(crate) fn runs_known(&self, op: &Op) -> Answer {
+        let Op::Runs {
+            name,
+            before,
+            limit,
+        } = op
+        else {
+            return gone_since();
+        };
+        let (runs, more) = self.history.runs(name, *before, page(*limit));
+        Answer::Runs { runs, more }
+    }
+
+    /// A dead run that is to begin again goes with the change to whoever owns the timer.
+    pub(super) fn with_dead_run(&self, op: &Op) -> Option<Op> {
+        let Op::Change {
+            name,
+            request,
+            change: Change::Requeue(id),
+        } = op
+        else {
+            return None;
+        };
+        let dead = self.history.find_dead(self.uid_of(name)?, *id)?;
+        Some(Op::Change {
+            name: name.clone(),
+            request: *request,
+            change: Change::Revive(Box::new(dead)),
+        })
+    }
+
+    /// A dead run is forgotten where it is remembered. Returns whether it was here.
+    pub(super) fn purge(&mut self, name: &TimerName, change: &Change) -> bool {
+        let Change::Purge(id) = change else {
+            return false;
+        };
+        let uid = self.uid_of(name);
+        let dead = uid.and_then(|uid| Some((uid, self.history.find_dead(uid, *id)?)));
+        if let Some((uid, dead)) = &dead {
+            self.history.remove(*uid, dead.key());
+        }
+        dead.is_some()
+    }
+
+    /// A dead run that has begun again is not dead any more.
+    pub(super) fn forget_revived(&mut self, op: &Op) {
+        if let Op::Change {
+            name,
+            change: Change::Revive(dead),
+            ..
+        } = op
+            && let Some(uid) = self.uid_of(name)
+        {
+            self.history.remove(uid, dead.key());
+        }
+    }
+
+    fn uid_of(&self, name: &TimerName) -> Option<Uid> {
+        self.names
+            .get(name)
+            .copied()
+            .or_else(|| self.history.uid_of(name))
+    }
+
+    pub(super) fn prune_past(&mut self, now: WallTime) {
+        self.history.prune(now);
+        self.departed.prune(now);
+    }
+}
+
+/// How many items an answer has at most.
+fn page(limit: u32) -> usize {
+    usize::try_from(limit.clamp(1, super::request::LIST_MAX)).unwrap_or(1)
+}
+
+/// The answer to a repeated create whose timer is no more.
+pub(crate) fn gone_since() -> Answer {
+    Answer::Refused(Refusal::Precondition {
+        why:
+            "this request was done, and its timer is no more; use a fresh request id for a new one"
+                .into(),
+    })
+}
+
+pub(crate) fn no_dead_run(id: RunId) -> Refusal {
+    Refusal::NotFound {
+        what: format!("dead run {id}"),
+    }
+}

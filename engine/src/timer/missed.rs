@@ -1,0 +1,129 @@
+//! What becomes of occurrences that come too late: the misfire rule, the catch-up window, expiry.
+//!
+//! The work does not depend on how many were missed.
+
+use super::{CATCHUP_MAX, Ending, MISFIRE_GRACE, MisfireMode, Occurrence, Phase, Skip, Timer};
+use crate::schedule::Schedule;
+use crate::time::{Millis, WallTime};
+
+impl Timer {
+    /// Applies the rules to the main line, which is due. Returns whether that changed what is due.
+    pub(super) fn fold_missed(&mut self, now: WallTime) -> bool {
+        let Phase::Waiting { occurrence, .. } = self.phase.clone() else {
+            return false;
+        };
+        if occurrence.attempt > 0 || occurrence.manual || occurrence.follow.is_some() {
+            return false;
+        }
+        if self.spec.policy.bounds.expire.is_some_and(|at| at <= now) {
+            self.expire(occurrence, now);
+            return true;
+        }
+        let misfire = self.spec.policy.misfire;
+        let late = now.since(occurrence.nominal + self.delay());
+        if !self.spec.schedule.is_recurring() || late <= misfire.grace {
+            return false;
+        }
+        match misfire.mode {
+            MisfireMode::Skip => self.skip_missed(occurrence, now),
+            MisfireMode::Once => self.run_latest(occurrence, now),
+            MisfireMode::All => self.run_all(occurrence, now),
+        }
+    }
+
+    fn expire(&mut self, occurrence: Occurrence, now: WallTime) {
+        let latest = self.latest_due(occurrence.nominal, now);
+        let before = occurrence.missed.saturating_add(latest.skipped);
+        self.note_skipped(latest.nominal, before, Skip::Expired, now);
+        let ending = Ending::Skipped(Skip::Expired);
+        self.change(Phase::Over { ending, at: now });
+    }
+
+    /// None of the missed ones runs; one that is late by no more than the grace was not missed.
+    fn skip_missed(&mut self, occurrence: Occurrence, now: WallTime) -> bool {
+        let limit = now - self.spec.policy.misfire.grace - Millis(1);
+        let latest = self.latest_due(occurrence.nominal, limit);
+        self.skip_up_to(latest, Skip::PastWindow, now)
+    }
+
+    /// The latest runs for all of them, if it is within the window.
+    fn run_latest(&mut self, occurrence: Occurrence, now: WallTime) -> bool {
+        let latest = self.latest_due(occurrence.nominal, now);
+        if now.since(latest.nominal + self.delay()) > self.catchup_window(latest.nominal) {
+            return self.skip_up_to(latest, Skip::PastWindow, now);
+        }
+        if latest.skipped == 0 {
+            return false;
+        }
+        let missed = occurrence.missed.saturating_add(latest.skipped);
+        self.wait_for(Occurrence {
+            missed,
+            ..Occurrence::fresh(latest.nominal)
+        });
+        true
+    }
+
+    /// Each runs that is within the window, but only the latest ones up to the cap.
+    fn run_all(&mut self, occurrence: Occurrence, now: WallTime) -> bool {
+        let first = occurrence.nominal;
+        let latest = self.latest_due(first, now);
+        let too_old = now - self.catchup_window(latest.nominal) - self.delay() - Millis(1);
+        if first <= too_old {
+            let old = self.latest_due(first, too_old + self.delay());
+            return self.skip_up_to(old, Skip::PastWindow, now);
+        }
+        let excess = (latest.skipped + 1).saturating_sub(self.spec.policy.misfire.cap.into());
+        if excess == 0 {
+            return false;
+        }
+        let nominal = nth(&self.spec.schedule, (first, latest.nominal), excess);
+        let skipped = excess - 1;
+        self.skip_up_to(Missed { nominal, skipped }, Skip::Cap, now)
+    }
+
+    fn skip_up_to(&mut self, latest: Missed, why: Skip, now: WallTime) -> bool {
+        self.note_skipped(latest.nominal, latest.skipped, why, now);
+        self.go_on_after(latest.nominal, Ending::Skipped(why), now);
+        true
+    }
+
+    fn latest_due(&self, from: WallTime, until: WallTime) -> Missed {
+        let until = until - self.delay();
+        let last = self.spec.policy.bounds.end.map(|end| end - Millis(1));
+        let until = last.map_or(until, |last| until.min(last));
+        let latest = self.spec.schedule.latest_at_or_before(from, until);
+        Missed {
+            nominal: latest.nominal,
+            skipped: latest.skipped,
+        }
+    }
+
+    fn catchup_window(&self, nominal: WallTime) -> Millis {
+        let period = || self.spec.schedule.period_after(nominal);
+        self.spec.policy.misfire.window.unwrap_or_else(|| {
+            let period = period().unwrap_or(CATCHUP_MAX);
+            period.min(CATCHUP_MAX).max(MISFIRE_GRACE)
+        })
+    }
+}
+
+/// The latest of some occurrences, and how many come before it.
+struct Missed {
+    nominal: WallTime,
+    skipped: u64,
+}
+
+/// The `n`th nominal time from the first one on, that one being the first: found by halving the time between.
+fn nth(schedule: &Schedule, (first, last): (WallTime, WallTime), n: u64) -> WallTime {
+    let count = |until| schedule.latest_at_or_before(first, WallTime(until)).skipped + 1;
+    let (mut low, mut high) = (first.0, last.0);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if count(middle) < n {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    WallTime(low)
+}
