@@ -63,6 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         data: arguments.data,
         replicate_after: arguments.replicate_after,
         insecure: arguments.insecure,
+        targets: Default::default(),
     };
     let shutdown = shutdown::asked()?;
     let ended = Box::pin(dormouse_agent::run(config, shutdown)).await;

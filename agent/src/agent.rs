@@ -120,7 +120,7 @@ impl Agent {
         let task = Task::new(recovered, writer.clone(), Arc::clone(&executor), mailbox)?;
         let feed = Feed {
             counter: Uuid::now_v7().as_u128(),
-            turns: task.changes(),
+            newest: task.newest_change(),
         };
         let stop = CancellationToken::new();
         let (ended_sender, ended) = watch::channel(None);

@@ -84,8 +84,8 @@ pub(crate) struct Task {
     turns: VecDeque<Turn>,
     /// The last turn was for a deadline, and nothing followed from it.
     restless: bool,
-    /// Counts the turns that may have changed something, for those who watch.
-    changes: watch::Sender<u64>,
+    /// The number of the newest durable change, for those who watch.
+    newest: watch::Sender<u64>,
     end: Option<End>,
 }
 
@@ -96,7 +96,8 @@ struct Turn {
     effects: Vec<Effect>,
     /// The connection that its messages were meant for: a later one has another session.
     outgoing: Option<Outgoing>,
-    has_news: bool,
+    /// The number of the newest change after it.
+    newest: u64,
 }
 
 impl Task {
@@ -110,6 +111,7 @@ impl Task {
         executor: Arc<Executor>,
         mailbox: Mailbox,
     ) -> Result<Self, Error> {
+        let newest = watch::channel(base.newest_change()).0;
         let mut task = Self {
             base,
             writer,
@@ -123,16 +125,16 @@ impl Task {
             ask_last: 0,
             turns: VecDeque::new(),
             restless: false,
-            changes: watch::channel(0).0,
+            newest,
             end: None,
         };
-        task.submit(first, true);
+        task.submit(first);
         Ok(task)
     }
 
     /// How to hear that something has changed.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    pub(crate) fn newest_change(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
     }
 
     /// Runs until the base has stopped.
@@ -175,10 +177,9 @@ impl Task {
             return;
         }
         let is_tick = inputs == [Input::Tick];
-        let has_news = !inputs.iter().all(only_reads);
         let decision = self.base.handle(now, inputs);
         self.note_rest(is_tick && decision.is_empty(), now);
-        self.submit(decision, has_news);
+        self.submit(decision);
     }
 
     /// A deadline that stays over although the base was called would be called again at once, for ever, and
@@ -248,7 +249,7 @@ impl Task {
         }
     }
 
-    fn submit(&mut self, decision: Decision<Effect>, has_news: bool) {
+    fn submit(&mut self, decision: Decision<Effect>) {
         if decision.is_empty() {
             return;
         }
@@ -259,7 +260,7 @@ impl Task {
             durable,
             effects,
             outgoing: self.outgoing.clone(),
-            has_news,
+            newest: self.base.newest_change(),
         });
     }
 
@@ -278,9 +279,8 @@ impl Task {
             for effect in turn.effects {
                 self.perform(effect, turn.outgoing.as_ref());
             }
-            if turn.has_news {
-                self.changes.send_modify(|turns| *turns += 1);
-            }
+            self.newest
+                .send_if_modified(|told| std::mem::replace(told, turn.newest) != turn.newest);
         }
     }
 
@@ -347,19 +347,6 @@ async fn ring(alarm: &mut Alarm, at: Deadlines, rests: bool) -> std::io::Result<
         tokio::time::sleep(REST).await;
     }
     alarm.until(at.wall, at.boot).await
-}
-
-/// Whether an input cannot change a timer: a watcher who reads makes no news.
-fn only_reads(input: &Input) -> bool {
-    let Input::Asked { op, .. } = input else {
-        return false;
-    };
-    match op {
-        Op::Look { .. } | Op::List { .. } | Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => {
-            true
-        }
-        Op::Create(_) | Op::Change { .. } | Op::Activity { .. } => false,
-    }
 }
 
 fn is_due(deadlines: Deadlines, now: Now) -> bool {

@@ -44,6 +44,12 @@ impl Lane {
         self.sent.is_none()
     }
 
+    /// Whether everything can be handed over in the next report: what was taken leaves the ledger, and must not
+    /// leave it in the report that brings it back.
+    pub(super) fn can_hand_over(&self) -> bool {
+        self.is_free() && self.items.taken.is_empty()
+    }
+
     /// When the lane has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
         match &self.sent {

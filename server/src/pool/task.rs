@@ -52,8 +52,8 @@ pub(crate) struct Task {
     links: BTreeMap<Link, Outbox>,
     asks: BTreeMap<u64, oneshot::Sender<Answer>>,
     last_ask: u64,
-    /// Counts the turns that changed something, for those who watch.
-    changes: watch::Sender<u64>,
+    /// The number of the newest durable change, for those who watch.
+    newest: watch::Sender<u64>,
     restless: bool,
 }
 
@@ -64,7 +64,8 @@ type Written = Result<u64, store::Error>;
 struct Turn {
     effects: Vec<Effect>,
     views: Vec<View>,
-    has_news: bool,
+    /// The number of the newest change after it.
+    newest: u64,
 }
 
 /// What somebody wants to see, as it is after the turn; it may be shown once that is durable.
@@ -137,13 +138,13 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
     events::pool_opened(&pool, machine.ledger().len(), position);
     let (mail, receiver) = mpsc::channel(MAILBOX);
     let (tell_written, written) = mpsc::unbounded_channel();
-    let (changes, turns) = watch::channel(0);
+    let (newest, told) = watch::channel(machine.ledger().newest_change());
     let handle = Handle {
         pool: pool.clone(),
         mail,
         feed: Feed {
             counter: Uuid::now_v7().as_u128(),
-            turns,
+            newest: told,
         },
     };
     let mut task = Task {
@@ -159,7 +160,7 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
         links: BTreeMap::new(),
         asks: BTreeMap::new(),
         last_ask: 0,
-        changes,
+        newest,
         restless: false,
     };
     task.submit(first, Vec::new());
@@ -280,7 +281,7 @@ impl Task {
         let turn = Turn {
             effects,
             views,
-            has_news: !records.is_empty(),
+            newest: self.machine.ledger().newest_change(),
         };
         let tell = self.tell_written.clone();
         let done = move |written| {
@@ -355,9 +356,8 @@ impl Task {
                 Effect::Note(note) => events::note(&self.pool, &note),
             }
         }
-        if turn.has_news {
-            self.changes.send_modify(|turns| *turns += 1);
-        }
+        self.newest
+            .send_if_modified(|told| std::mem::replace(told, turn.newest) != turn.newest);
         for view in turn.views {
             // Who does not wait any more has lost nothing by it.
             match view {

@@ -27,8 +27,8 @@ const READ_MAX: u32 = 256;
 pub struct Feed {
     /// Who counts the changes; another process counts anew.
     pub counter: u128,
-    /// Grows when something may have changed; ends with the process.
-    pub turns: watch::Receiver<u64>,
+    /// The number of the newest change that is durable; ends with the process.
+    pub newest: watch::Receiver<u64>,
 }
 
 /// The changes of a pool, from the token of the request on.
@@ -101,7 +101,7 @@ impl<A: Ask> Watching<A> {
     /// Reads what has changed; if that is nothing, waits until it is something.
     async fn read(&mut self, after: Option<u64>) -> Result<(), Status> {
         // What changes from here on is told by the feed also if it is not in this answer.
-        self.feed.turns.mark_unchanged();
+        self.feed.newest.mark_unchanged();
         let op = Op::News {
             after,
             limit: READ_MAX,
@@ -124,7 +124,7 @@ impl<A: Ask> Watching<A> {
             self.tell(Some(change(event)), token, false);
         }
         if !news.more && self.ready.is_empty() {
-            let changed = self.feed.turns.changed().await;
+            let changed = self.feed.newest.changed().await;
             changed.map_err(|_| refused(&super::ending()))?;
         }
         Ok(())
