@@ -22,6 +22,8 @@ const BACKOFF_LIMIT: u64 = 6;
 const BACKOFF_MIN: Duration = Duration::from_secs(10);
 /// The longest of these waits.
 const BACKOFF_MAX: Duration = Duration::from_secs(360);
+/// The longest time that an attempt may be silent.
+const ATTEMPT_SECONDS_MAX: u64 = 24 * 3600;
 /// The most attempts that a timer may have.
 const ATTEMPTS_MAX: u64 = 100;
 /// A shorter catch-up window is none.
@@ -315,7 +317,12 @@ impl CronJob {
             }
             self.note(
                 deadline,
-                "counts for each attempt, not for all together, and from its last sign of life",
+                match seconds {
+                    Some(long) if long > ATTEMPT_SECONDS_MAX => {
+                        "counts for each attempt, from its last sign of life, and is at most a day"
+                    }
+                    _ => "counts for each attempt, not for all together, and from its last sign of life",
+                },
             );
         }
         self.timer.retry = Some(wire::RetryPolicy {
@@ -323,7 +330,7 @@ impl CronJob {
             backoff_min: Some(periods::duration(BACKOFF_MIN)),
             backoff_max: Some(periods::duration(BACKOFF_MAX)),
             backoff_factor: 2.0,
-            attempt_timeout: seconds.map(periods::seconds),
+            attempt_timeout: seconds.map(|it| periods::seconds(it.min(ATTEMPT_SECONDS_MAX))),
         });
         for (key, node) in job.entries() {
             match (key.as_str(), node.json().as_u64()) {

@@ -142,6 +142,7 @@ fn retries_and_time_outs_are_those_of_the_job() {
             Some(90),
         ),
         ("      backoffLimit: 1000\n", 100, None),
+        ("      activeDeadlineSeconds: 90000\n", 7, Some(86_400)),
     ] {
         let retry = timer(&job("  schedule: '@daily'\n", lines)).retry.unwrap();
         assert_eq!(retry.max_attempts, attempts, "{lines}");

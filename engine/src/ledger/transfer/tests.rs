@@ -8,7 +8,8 @@ use crate::op::Change;
 use crate::record::{Key, Record};
 use crate::time::Millis;
 use crate::timer::{
-    Durability, Effort, Ending, HandlerName, NewTimer, Payload, Phase, Policy, When,
+    Durability, Effort, Ending, HandlerName, NewTimer, Occurrence, Overlap, Payload, Phase, Policy,
+    When,
 };
 use std::collections::BTreeMap;
 
@@ -83,11 +84,11 @@ fn restore(facts: Vec<Fact>, index: u64) -> Restore {
 
 fn run(ledger: &mut Ledger, uid: Uid) -> Token {
     let token = ledger.stamp_token();
-    let started = ledger.change(uid, |entry| {
+    let begun = ledger.change(uid, |entry| {
         let nominal = entry.timer.phase.occurrence()?.nominal;
         entry.timer.begin(nominal, &node("n1"), token, NOW)
     });
-    assert!(started.flatten().is_some());
+    assert!(begun.flatten().is_some());
     token
 }
 
@@ -149,6 +150,43 @@ fn a_run_in_flight_waits_again_and_gets_a_later_token() {
     // Even if the lines do not tell how far the ledger had come.
     empty.restore_facts(&restore(facts, 0), NOW);
     assert!(run(&mut empty, uid) > token);
+}
+
+#[test]
+fn nothing_of_any_line_is_in_flight_afterwards() {
+    let mut full = ledger(1);
+    let policy = Policy {
+        overlap: Overlap::Allow,
+        ..Policy::default()
+    };
+    let uid = create(
+        &mut full,
+        NewTimer {
+            policy,
+            ..new("a", 5)
+        },
+    );
+    run(&mut full, uid);
+    let token = full.stamp_token();
+    full.change(uid, |entry| {
+        entry.timer.beside.push(Phase::Running {
+            occurrence: Occurrence::fresh(NOW),
+            by: node("n2"),
+            started: NOW,
+            token,
+        });
+    });
+    let facts = full.export(NOW).facts;
+    let rested = timers(&facts)[0].clone();
+    assert_eq!(rested.lines().count(), 2);
+    assert!(
+        rested.lines().all(|line| line.running().is_none()),
+        "{rested:?}"
+    );
+    assert!(rested.noted.is_empty());
+    let mut empty = ledger(2);
+    empty.restore_facts(&restore(facts, 0), NOW);
+    assert_eq!(empty.entry(uid).unwrap().timer, rested);
 }
 
 #[test]
