@@ -89,7 +89,7 @@ impl Client {
         let response = self.call(request, |channel, request| async move {
             Client::timers(channel).create_timer(request).await
         });
-        convert::timer_info(response.await?.timer)
+        convert::timer_info(Box::pin(response).await?.timer)
     }
 
     /// Reads the timer of this full name.

@@ -158,7 +158,7 @@ impl Edit {
         let response = client.call(request, |channel, request| async move {
             Client::timers(channel).update_timer(request).await
         });
-        convert::timer_info(response.await?.timer)
+        convert::timer_info(Box::pin(response).await?.timer)
     }
 
     fn choose(&mut self, fields: &[&'static str]) -> &mut Policy {

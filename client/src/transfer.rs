@@ -89,7 +89,7 @@ impl Client {
         let response = self.call(request, |channel, request| async move {
             Client::timers(channel).create_timer(request).await
         });
-        required(response.await?.timer)
+        required(Box::pin(response).await?.timer)
     }
 
     /// Reads the timer of this full name, in the words of the wire.
