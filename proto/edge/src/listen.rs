@@ -28,6 +28,11 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Concurrent calls on one connection.
 const STREAMS_MAX: u32 = 1024;
+/// Streams that were reset by the client before they were looked at; one more ends its connection. A client that
+/// behaves has hardly one.
+const RESETS_MAX: usize = 20;
+/// The headers of a call, in bytes.
+const HEADERS_MAX: u32 = 16 * 1024;
 /// Who may ever connect to a Unix socket, before the umask takes away: its user and its group.
 const SOCKET_MODE: u32 = 0o660;
 /// After an error of accepting, such as no file descriptors left.
@@ -300,6 +305,8 @@ pub fn builder() -> Server {
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
+        .http2_max_header_list_size(HEADERS_MAX)
 }
 
 #[cfg(test)]
