@@ -67,15 +67,15 @@ mod target;
 mod timer;
 mod timer_info;
 mod topology;
-mod watch;
 mod transfer;
+mod watch;
 mod worker;
 
 pub use bytes::Bytes;
 pub use client::{Client, TimerFilter, TimerPages};
-pub use edit::{Edit, Rearm, RearmMode};
 /// The messages of the wire, for requests that the plain types have no words for; see [`Client::create_as`].
 pub use dormouse_proto::v1 as wire;
+pub use edit::{Edit, Rearm, RearmMode};
 pub use error::Error;
 pub use node::{Activity, ActivityChange, Cover, NodeInfo, NodeState};
 pub use pipeline::Pipeline;
@@ -87,6 +87,6 @@ pub use timer::{Durability, NewTime, Placement, Scheduled, Timer};
 pub use timer_info::{CancelOutcome, RunRecord, RunState, ScheduleInfo, TimerInfo, TimerState};
 pub use tonic::Code;
 pub use topology::{GroupInfo, PoolInfo, SentryInfo, ServerInfo};
-pub use watch::{TimerChange, Watch};
 pub use transfer::{BadLine, Exporting, ImportError, ImportOptions, Imported};
+pub use watch::{TimerChange, Watch};
 pub use worker::{Failure, Run, Worker};

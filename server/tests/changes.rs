@@ -29,7 +29,8 @@ async fn with_server<F: AsyncFnOnce(Server) -> Server>(test: F) {
 }
 
 async fn created(server: &Server, id: &str) -> v1::Timer {
-    let created = server.timers().create_timer(create(id, timer_after(HOUR)));
+    let mut timers = server.timers();
+    let created = timers.create_timer(create(id, timer_after(HOUR)));
     created.await.unwrap().into_inner().timer.unwrap()
 }
 
