@@ -92,7 +92,7 @@ pub(crate) enum Command {
     Dev(crate::dev::Arguments),
     /// Show in half a minute what Dormouse does, with real processes on this machine.
     Demo(crate::demo::Arguments),
-    /// Create, read, move and cancel timers.
+    /// Create, read, change, run and cancel timers.
     #[command(subcommand)]
     Timer(crate::timer::Command),
     /// Import crontabs, and show what cron expressions mean.
@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Topology(crate::topology::Arguments),
     /// Run what falls due at an agent: a command for each run, or a line of JSON.
     Worker(crate::worker::Arguments),
+    /// Print what a shell needs to complete command lines: `source <(dormouse completions bash)`.
+    Completions(crate::completions::Arguments),
     /// Print the version.
     Version,
 }

@@ -10,6 +10,7 @@ mod demo;
 mod dev;
 mod server;
 
+mod completions;
 mod cron;
 mod crontab;
 mod export;
@@ -76,6 +77,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Node(command) => node::run(command, &peer).await,
         Command::Topology(arguments) => topology::run(arguments, &peer).await,
         Command::Worker(arguments) => worker::run(arguments, &peer).await,
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Version => version::run(&peer),
     }
 }

@@ -9,6 +9,8 @@ mod dev;
 mod roles;
 #[path = "cli/stage.rs"]
 mod stage;
+#[path = "cli/timers.rs"]
+mod timers;
 #[path = "cli/transfer.rs"]
 mod transfer;
 

@@ -32,7 +32,6 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
-use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use uuid::Uuid;
@@ -203,7 +202,7 @@ impl Life {
     }
 }
 
-fn services(agent: &Agent) -> (HealthReporter, Router) {
+fn services(agent: &Agent) -> (HealthReporter, listen::Services) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let workers = Workers {
         executor: Arc::clone(&agent.executor),
