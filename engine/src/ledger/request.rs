@@ -87,7 +87,7 @@ impl Ledger {
             Err(bad) => return Answer::Refused(refuse_schedule(&bad)),
         };
         timer.awaits = timer.home.as_ref().map(|_| Awaits::Home);
-        if let Err(refusal) = self.free_name(&timer) {
+        if let Err(refusal) = self.free_name(&timer, now) {
             return Answer::Refused(refusal);
         }
         let at = self.stamp();
@@ -233,15 +233,20 @@ impl Ledger {
 
     /// Stores a change for a node that sleeps. A wait is counted from now, not from when the node wakes.
     fn keep_for(&mut self, node: NodeId, op: &Op, now: WallTime) -> Routed {
+        if self.waits_already(&node, op) {
+            return Routed::Done(Answer::Pending);
+        }
         let mut op = op.clone();
         if let Op::Change {
             change: Change::Rearm { to, .. },
             ..
         } = &mut op
         {
-            match new_time(*to, now) {
-                Ok(time) => *to = NewTime::At(time),
-                Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
+            if let Err(refusal) = new_time(*to, now) {
+                return Routed::Done(Answer::Refused(refusal));
+            }
+            if let NewTime::After(wait) = *to {
+                *to = NewTime::Since { from: now, wait };
             }
         }
         if let Err(refusal) = self.make_room_for(&node, &op) {
@@ -251,6 +256,16 @@ impl Ledger {
         self.pending.insert(number, Pending { node, op });
         self.turn.dirty.insert(Key::Pending(number));
         Routed::Done(Answer::Pending)
+    }
+
+    /// Whether the same request is stored: asked again it does not move to the end of the line.
+    fn waits_already(&self, node: &NodeId, op: &Op) -> bool {
+        let id = |op: &Op| match op {
+            Op::Change { request, .. } => *request,
+            _ => 0,
+        };
+        let mut waiting = self.pending.values().filter(|it| it.node == *node);
+        id(op) != 0 && waiting.any(|it| id(&it.op) == id(op))
     }
 
     /// A later change of the same timer takes the place of an earlier one; there is a bound for each node.
@@ -283,13 +298,13 @@ impl Ledger {
             .filter(|pending| pending.node == *node);
         let moved = moved.filter_map(|pending| match pending.op {
             Op::Change {
-                change:
-                    Change::Rearm {
-                        to: NewTime::At(time),
-                        ..
-                    },
+                change: Change::Rearm { to, .. },
                 ..
-            } => Some(time),
+            } => match to {
+                NewTime::At(time) => Some(time),
+                NewTime::Since { from, wait } => Some(from + wait),
+                NewTime::After(_) => None,
+            },
             _ => None,
         });
         moved.chain(made.map(|(due, _)| *due)).min()
@@ -373,6 +388,7 @@ pub(crate) fn new_time(to: NewTime, now: WallTime) -> Result<WallTime, Refusal> 
     let time = match to {
         NewTime::At(time) => time,
         NewTime::After(wait) => now + wait,
+        NewTime::Since { from, wait } => from + wait,
     };
     Schedule::At(time)
         .check(now)
