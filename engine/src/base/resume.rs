@@ -68,6 +68,11 @@ impl Base {
             if echo || self.gone.contains(&timer.uid) {
                 continue;
             }
+            // Somebody has asked for it again, where nobody knew that it is no more.
+            if self.departed.get(timer.uid).is_some() && !self.timers.contains_key(&timer.uid) {
+                self.note_gone(timer.uid);
+                continue;
+            }
             if self.has(&timer) {
                 self.note_there(&timer);
             } else {
@@ -75,7 +80,7 @@ impl Base {
             }
         }
         for uid in resumed.gone {
-            self.remove(uid);
+            self.take_leave(now, uid);
         }
         // What was handed and taken before has no meaning any more.
         self.lane.items.handed.clear();
@@ -182,8 +187,8 @@ impl Base {
     /// Whether this is no news here. A pinned timer is run nowhere else, so what its home knows is the newest.
     fn has(&self, timer: &Timer) -> bool {
         self.timers.get(&timer.uid).is_some_and(|entry| {
-            let newer = entry.timer.generation >= timer.generation
-                && entry.timer.revision >= timer.revision;
+            let newer =
+                entry.timer.generation >= timer.generation && entry.timer.token >= timer.token;
             let pinned = !timer.is_movable() && newer;
             pinned || entry.timer == *timer
         })
@@ -218,7 +223,7 @@ impl Base {
                 if epoch == self.meta.epoch && self.stance == Stance::Active {
                     self.tokens.raise(floor);
                     self.take_given(now, timers);
-                    self.take_gone(gone);
+                    self.take_gone(now, gone);
                 }
             }
             Order::Change { id, op } => self.ask(now, Origin::Change(id), op),
@@ -254,11 +259,17 @@ impl Base {
     }
 
     /// Timers that ended while others had them.
-    fn take_gone(&mut self, gone: Vec<Uid>) {
+    fn take_gone(&mut self, now: Now, gone: Vec<Uid>) {
         for uid in &gone {
-            self.remove(*uid);
+            self.take_leave(now, *uid);
         }
         self.lane.items.taken.extend(gone);
+    }
+
+    /// A timer ended elsewhere: who asks for it once more must not get another one here.
+    fn take_leave(&mut self, now: Now, uid: Uid) {
+        self.bid_farewell(uid, None, self.clock.read(now));
+        self.remove(uid);
     }
 
     /// Pinned timers of a node that has just woken wait for the changes that the coordinator may have stored.
