@@ -143,10 +143,19 @@ impl Change {
     /// A hash of what its user asked for.
     pub(crate) fn digest(&self) -> u64 {
         let asked = match self {
-            Self::Revive(run) => &Self::Requeue(run.id),
-            other => other,
+            Self::Revive(run) => Self::Requeue(run.id),
+            Self::Rearm {
+                to: NewTime::Since { wait, .. },
+                mode,
+                payload,
+            } => Self::Rearm {
+                to: NewTime::After(*wait),
+                mode: *mode,
+                payload: payload.clone(),
+            },
+            other => other.clone(),
         };
-        hash::digest(&record::encode(asked))
+        hash::digest(&record::encode(&asked))
     }
 }
 
@@ -212,6 +221,13 @@ pub enum NewTime {
     At(WallTime),
     /// This long after the change is accepted.
     After(Millis),
+    /// The same, of a change that was accepted at `from` and is made later.
+    Since {
+        /// When it was accepted.
+        from: WallTime,
+        /// How long after that.
+        wait: Millis,
+    },
 }
 
 /// What a node should do.

@@ -103,6 +103,7 @@ impl Base {
                 return self.answer(origin, Answer::Refused(refusal));
             }
             let (over, told) = (holder.timer.uid, holder.is_told());
+            self.bid_farewell(over, None, self.clock.read(now));
             self.remove(over);
             if told {
                 self.note_gone(over);
@@ -247,6 +248,10 @@ impl Base {
             Ok(answer) => answer,
             Err(refusal) => return self.answer(origin, Answer::Refused(refusal)),
         };
+        if timer.generation != entry.timer.generation {
+            let unwritten = self.with_its_flight(entry);
+            timer.note_dropped(unwritten.as_ref(), asked);
+        }
         self.forget_dead(uid, change);
         let Some(entry) = self.timers.get(&uid) else {
             return;

@@ -71,6 +71,11 @@ impl Base {
             if echo || self.gone.contains(&timer.uid) {
                 continue;
             }
+            // Somebody has asked for it again, where nobody knew that it is no more.
+            if self.departed.get(timer.uid).is_some() && !self.timers.contains_key(&timer.uid) {
+                self.note_gone(timer.uid);
+                continue;
+            }
             if self.has(&timer) {
                 self.note_there(&timer);
             } else {
@@ -78,7 +83,7 @@ impl Base {
             }
         }
         for uid in resumed.gone {
-            self.remove(uid);
+            self.take_leave(now, uid);
         }
         // What was handed and taken before has no meaning any more.
         self.lane.items.handed.clear();
@@ -185,8 +190,8 @@ impl Base {
     /// Whether this is no news here. A pinned timer is run nowhere else, so what its home knows is the newest.
     fn has(&self, timer: &Timer) -> bool {
         self.timers.get(&timer.uid).is_some_and(|entry| {
-            let newer = entry.timer.generation >= timer.generation
-                && entry.timer.revision >= timer.revision;
+            let newer =
+                entry.timer.generation >= timer.generation && entry.timer.token >= timer.token;
             let pinned = !timer.is_movable() && newer;
             pinned || entry.timer == *timer
         })
@@ -221,7 +226,7 @@ impl Base {
                 if epoch == self.meta.epoch && self.stance == Stance::Active {
                     self.tokens.raise(floor);
                     self.take_given(now, timers);
-                    self.take_gone(gone);
+                    self.take_gone(now, gone);
                 }
             }
             Order::Change { id, op } => self.ask(now, Origin::Change(id), op),
@@ -257,12 +262,18 @@ impl Base {
     }
 
     /// Timers that ended while others had them.
-    fn take_gone(&mut self, gone: Vec<Uid>) {
+    fn take_gone(&mut self, now: Now, gone: Vec<Uid>) {
         for uid in &gone {
-            self.remove(*uid);
+            self.take_leave(now, *uid);
         }
         let ended = gone.into_iter().map(|uid| (uid, Token::default()));
         self.lane.items.taken.extend(ended);
+    }
+
+    /// A timer ended elsewhere: who asks for it once more must not get another one here.
+    fn take_leave(&mut self, now: Now, uid: Uid) {
+        self.bid_farewell(uid, None, self.clock.read(now));
+        self.remove(uid);
     }
 
     /// Pinned timers of a node that has just woken wait for the changes that the coordinator may have stored.

@@ -5,7 +5,7 @@ use crate::id::{Token, Uid};
 use crate::message::Capacity;
 use crate::planted::{self, Fault};
 use crate::time::{Now, WallTime};
-use crate::timer::{HandlerName, Outcome, Phase, Run};
+use crate::timer::{HandlerName, Outcome, Phase, Run, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many tokens of pulled runs are remembered, so that an order that is heard twice is done once.
@@ -198,6 +198,8 @@ impl Base {
             return;
         };
         if begun.writes_starts() {
+            // The coordinator may take it for a claim, and say so, when the timer is handed over.
+            self.runs.remember(token);
             self.change(uid, |entry| {
                 entry.timer = begun;
                 entry.starved = None;
@@ -220,6 +222,15 @@ impl Base {
             until,
             from: now.boot,
         });
+    }
+
+    /// The timer as it would be if the start of its run in flight were written down; none if no run is, or it is.
+    pub(super) fn with_its_flight(&self, entry: &Entry) -> Option<Timer> {
+        let (nominal, token) = entry.run?;
+        let started = self.runs.flight.get(&token)?.started;
+        let mut timer = entry.timer.clone();
+        timer.begin(nominal, &self.config.node, token, started)?;
+        Some(timer)
     }
 
     /// What has become of a timer is told soon, if the coordinator has to know it.

@@ -381,6 +381,6 @@ impl Base {
 /// What goes along when the node hands its timers over: what the coordinator does not have as it is now.
 fn is_tail(entry: &Entry) -> bool {
     let movable = matches!(entry.timer.spec.placement, Placement::Movable);
-    let alive = entry.timer.due().is_some() || entry.timer.is_running();
-    movable && !entry.held && alive && entry.shipped < entry.timer.revision
+    // A paused one has no deadline, but may be resumed while its home sleeps.
+    movable && !entry.held && !entry.timer.is_over() && entry.shipped < entry.timer.revision
 }

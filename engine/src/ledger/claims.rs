@@ -126,6 +126,8 @@ impl Ledger {
             entry.changed = at;
             if entry.held == Some(Held::Claimed) && !entry.timer.is_running() {
                 entry.held = Some(Held::Giving);
+                // What of it still waits in the backlog is its home's to run.
+                entry.backlogged = false;
             }
         });
     }

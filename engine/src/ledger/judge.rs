@@ -4,7 +4,7 @@
 //! changed the timer since it last knew the ledger; otherwise the ledger's word stands and the home learns it
 //! when it resumes. A cancellation is final whoever made it.
 
-use super::{Entry, Held, Ledger, Stance};
+use super::{Entry, Held, Ledger, Stance, past};
 use crate::id::{NodeId, Token, Uid};
 use crate::message::Items;
 use crate::op::Refusal;
@@ -24,13 +24,16 @@ pub struct Tail {
     pub owns: bool,
     /// Up to where it knew the ledger.
     pub known: LogIndex,
-    /// When it is judged.
-    pub now: WallTime,
 }
 
 impl Ledger {
     /// Applies what a node says of its own timers. Returns what was not applied, and why.
-    pub(crate) fn judge(&mut self, tail: &Tail, items: &Items) -> Vec<(Uid, Refusal)> {
+    pub(crate) fn judge(
+        &mut self,
+        tail: &Tail,
+        items: &Items,
+        now: WallTime,
+    ) -> Vec<(Uid, Refusal)> {
         if let Some(index) = items.resumed {
             self.note_resumed(&tail.node, index);
         }
@@ -39,11 +42,11 @@ impl Ledger {
         }
         // What is gone makes room for another timer of its name.
         for uid in &items.gone {
-            self.judge_gone(tail, *uid);
+            self.judge_gone(tail, *uid, now);
         }
         let mut refused = Vec::new();
         for timer in &items.changed {
-            if let Err(refusal) = self.judge_change(tail, timer) {
+            if let Err(refusal) = self.judge_change(tail, timer, now) {
                 refused.push((timer.uid, refusal));
             }
         }
@@ -73,10 +76,11 @@ impl Ledger {
         }
     }
 
-    fn judge_change(&mut self, tail: &Tail, timer: &Timer) -> Result<(), Refusal> {
+    fn judge_change(&mut self, tail: &Tail, timer: &Timer, now: WallTime) -> Result<(), Refusal> {
         self.catch_up(timer.token.0 >> super::TOKEN_BITS);
         match self.timers.get(&timer.uid) {
-            None => self.judge_create(tail, timer),
+            None => self.judge_create(tail, timer, now),
+            Some(entry) if entry.timer == *timer => Ok(()),
             Some(entry) if believes(tail, entry, timer) => {
                 self.change(timer.uid, |entry| {
                     entry.timer = Timer {
@@ -89,7 +93,6 @@ impl Ledger {
             Some(entry) if entry.timer.home.as_ref() != Some(&tail.node) => Err(Refusal::Exists {
                 name: timer.name.clone(),
             }),
-            Some(entry) if entry.timer == *timer => Ok(()),
             Some(_) => Err(Refusal::Unavailable {
                 why: "it was run or changed elsewhere meanwhile; look at it and ask again".into(),
                 retry_after: Millis(0),
@@ -97,7 +100,12 @@ impl Ledger {
         }
     }
 
-    fn judge_create(&mut self, tail: &Tail, timer: &Timer) -> Result<(), Refusal> {
+    fn judge_create(&mut self, tail: &Tail, timer: &Timer, now: WallTime) -> Result<(), Refusal> {
+        // Who asks again for a timer that is no more may ask another node.
+        let heavy = timer.spec.durability == Durability::Replicated;
+        if heavy && self.has_departed(timer.uid) {
+            return Err(past::already_gone());
+        }
         if self.gone.contains_key(&timer.uid) {
             return Ok(());
         }
@@ -115,11 +123,11 @@ impl Ledger {
         let proposed = self
             .node(&tail.node)
             .is_some_and(|n| n.stance == Stance::Parked);
-        if proposed || timer.spec.durability == Durability::Replicated {
-            self.free_name(timer)?;
+        if proposed || heavy {
+            self.free_name(timer, now)?;
         }
         // What its home has acknowledged is not refused: a proposal is a few seconds old.
-        if timer.token == Token(0) && tail.now.since(timer.created) < PROPOSAL_OLD {
+        if timer.token == Token(0) && now.since(timer.created) < PROPOSAL_OLD {
             self.check_allowed(timer)?;
         }
         let timer = Timer {
@@ -132,7 +140,7 @@ impl Ledger {
     }
 
     /// Makes room for a name: an ended timer gives its name up, a living one does not.
-    pub(super) fn free_name(&mut self, timer: &Timer) -> Result<(), Refusal> {
+    pub(super) fn free_name(&mut self, timer: &Timer, now: WallTime) -> Result<(), Refusal> {
         let Some(holder) = self.named(&timer.name) else {
             return Ok(());
         };
@@ -142,16 +150,20 @@ impl Ledger {
             });
         }
         let uid = holder.timer.uid;
+        self.note_farewell(uid, None, now);
         let at = self.stamp();
         self.bury(uid, at);
         Ok(())
     }
 
-    fn judge_gone(&mut self, tail: &Tail, uid: Uid) {
+    fn judge_gone(&mut self, tail: &Tail, uid: Uid, now: WallTime) {
         let own = self
             .timers
             .get(&uid)
             .is_some_and(|e| e.timer.home.as_ref() == Some(&tail.node));
+        if own {
+            self.note_farewell(uid, None, now);
+        }
         if own && let Some(entry) = self.remove(uid) {
             self.note_removed(uid, entry.timer.name);
         }
@@ -228,9 +240,10 @@ impl Ledger {
 
 fn believes(tail: &Tail, entry: &Entry, timer: &Timer) -> bool {
     let home = entry.timer.home.as_ref() == Some(&tail.node);
-    let news = timer.revision > entry.timer.revision && timer.token >= entry.timer.token;
     let owned = tail.owns && entry.held.is_none();
-    // Nobody but its home ever runs a pinned timer.
+    // Nobody but its home ever runs a pinned timer: what was noted here while it was lost does not count.
     let pinned = !timer.is_movable() && timer.generation >= entry.timer.generation;
+    let newer = timer.revision > entry.timer.revision || pinned;
+    let news = newer && timer.token >= entry.timer.token;
     home && news && (owned || pinned || entry.changed <= tail.known)
 }

@@ -54,6 +54,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a timer of this identity was here, and is no more.
+    pub(super) fn has_departed(&self, uid: Uid) -> bool {
+        self.departed.get(uid).is_some() || self.gone.contains_key(&uid)
+    }
+
     /// The answer to a request about a timer that is no more, if it was done before.
     pub(super) fn answered_before(&self, op: &Op) -> Option<Answer> {
         match op {
@@ -175,11 +180,15 @@ fn page(limit: u32) -> usize {
 
 /// The answer to a repeated create whose timer is no more.
 pub(crate) fn gone_since() -> Answer {
-    Answer::Refused(Refusal::Precondition {
+    Answer::Refused(already_gone())
+}
+
+pub(super) fn already_gone() -> Refusal {
+    Refusal::Precondition {
         why:
             "this request was done, and its timer is no more; use a fresh request id for a new one"
                 .into(),
-    })
+    }
 }
 
 pub(crate) fn no_dead_run(id: RunId) -> Refusal {

@@ -13,15 +13,20 @@ const PENDING_MAX: usize = 1_000;
 impl Ledger {
     /// Stores a change for a node that sleeps. A wait is counted from now, not from when the node wakes.
     pub(super) fn keep_for(&mut self, node: NodeId, op: &Op, now: WallTime) -> Routed {
+        if self.waits_already(&node, op) {
+            return Routed::Done(Answer::Pending);
+        }
         let mut op = op.clone();
         if let Op::Change {
             change: Change::Rearm { to, .. },
             ..
         } = &mut op
         {
-            match new_time(*to, now) {
-                Ok(time) => *to = NewTime::At(time),
-                Err(refusal) => return Routed::Done(Answer::Refused(refusal)),
+            if let Err(refusal) = new_time(*to, now) {
+                return Routed::Done(Answer::Refused(refusal));
+            }
+            if let NewTime::After(wait) = *to {
+                *to = NewTime::Since { from: now, wait };
             }
         }
         if let Err(refusal) = self.make_room_for(&node, &op) {
@@ -31,6 +36,16 @@ impl Ledger {
         self.pending.insert(number, Pending { node, op });
         self.turn.dirty.insert(Key::Pending(number));
         Routed::Done(Answer::Pending)
+    }
+
+    /// Whether the same request is stored: asked again it does not move to the end of the line.
+    fn waits_already(&self, node: &NodeId, op: &Op) -> bool {
+        let id = |op: &Op| match op {
+            Op::Change { request, .. } => *request,
+            _ => 0,
+        };
+        let mut waiting = self.pending.values().filter(|it| it.node == *node);
+        id(op) != 0 && waiting.any(|it| id(&it.op) == id(op))
     }
 
     /// A later change of the same timer takes the place of an earlier one; there is a bound for each node.
@@ -63,13 +78,13 @@ impl Ledger {
             .filter(|pending| pending.node == *node);
         let moved = moved.filter_map(|pending| match pending.op {
             Op::Change {
-                change:
-                    Change::Rearm {
-                        to: NewTime::At(time),
-                        ..
-                    },
+                change: Change::Rearm { to, .. },
                 ..
-            } => Some(time),
+            } => match to {
+                NewTime::At(time) => Some(time),
+                NewTime::Since { from, wait } => Some(from + wait),
+                NewTime::After(_) => None,
+            },
             _ => None,
         });
         moved.chain(made.map(|(due, _)| *due)).min()

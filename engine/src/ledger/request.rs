@@ -87,7 +87,7 @@ impl Ledger {
         };
         timer.awaits = timer.home.as_ref().map(|_| Awaits::Home);
         let allowed = self.check_allowed(&timer);
-        if let Err(refusal) = allowed.and_then(|()| self.free_name(&timer)) {
+        if let Err(refusal) = allowed.and_then(|()| self.free_name(&timer, now)) {
             return Answer::Refused(refusal);
         }
         let at = self.stamp();
@@ -288,6 +288,7 @@ pub(crate) fn new_time(to: NewTime, now: WallTime) -> Result<WallTime, Refusal> 
     let time = match to {
         NewTime::At(time) => time,
         NewTime::After(wait) => now + wait,
+        NewTime::Since { from, wait } => from + wait,
     };
     Schedule::At(time)
         .check(now)

@@ -148,7 +148,7 @@ impl Ledger {
     fn take_in(&mut self, fact: &Fact, now: WallTime) {
         match fact {
             Fact::Timer(timer) if self.entry(timer.uid).is_none() => {
-                if self.free_name(timer).is_ok() {
+                if self.free_name(timer, now).is_ok() {
                     let at = self.stamp();
                     let entry = self.arriving(timer.at_rest(now), at);
                     self.insert(entry);

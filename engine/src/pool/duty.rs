@@ -22,6 +22,8 @@ impl Pool {
     pub(super) fn serve(&mut self, now: Now) {
         let mut rooms = Rooms::default();
         self.offer_backlog(now, &mut rooms);
+        // What runs beside other runs may leave its home another deadline.
+        self.sync(now);
         let mut pass = Pass::default();
         while let Some(pull) = self.hierarchy.due(now.wall) {
             if pass.step(&pull).is_err() {

@@ -86,7 +86,11 @@ impl Pool {
                 let refused = self.judge(now, node, (LogIndex(0), true), &items);
                 (refused, self.park(now, node, &act))
             }
-            (Act::Stay | Act::Idle { .. }, _) => (Refused::new(), Reply::NotOwner),
+            (Act::Stay | Act::Idle { .. }, _) => {
+                self.settle_told_along(now, node, &items);
+                self.sync(now);
+                (Refused::new(), Reply::NotOwner)
+            }
         };
         let known = self.ledger.index();
         ReportAnswer {
@@ -110,11 +114,18 @@ impl Pool {
             node: node.clone(),
             owns,
             known,
-            now: now.wall,
         };
-        let refused = self.ledger.judge(&tail, items);
+        let refused = self.ledger.judge(&tail, items, now.wall);
+        self.settle_told_along(now, node, items);
         self.sync(now);
         refused
+    }
+
+    /// What came of runs whose beginning is told in the same report: only now they are known to have begun.
+    fn settle_told_along(&mut self, now: Now, node: &NodeId, items: &Items) {
+        for outcome in items.outcomes.iter().filter(|it| is_told_along(items, it)) {
+            self.settle(now, node, outcome);
+        }
     }
 
     fn apply_active(
@@ -143,6 +154,9 @@ impl Pool {
     ) -> (Refused, Reply) {
         let refused = stance
             .map(|stance| self.judge(now, node, (LogIndex(0), stance == Stance::Active), items));
+        if refused.is_none() {
+            self.settle_told_along(now, node, items);
+        }
         self.part_with(now, node);
         (refused.unwrap_or_default(), Reply::Gone)
     }
@@ -152,7 +166,7 @@ impl Pool {
         for token in &items.accepted {
             self.drop_order(node, OrderKey::Due(*token));
         }
-        for outcome in &items.outcomes {
+        for outcome in items.outcomes.iter().filter(|it| !is_told_along(items, it)) {
             self.settle(now, node, outcome);
         }
         for token in &items.declined {
@@ -209,4 +223,8 @@ impl Pool {
         }
         self.judge_fitness(node, now);
     }
+}
+
+fn is_told_along(items: &Items, (uid, ..): &(Uid, Token, Outcome)) -> bool {
+    items.changed.iter().any(|timer| timer.uid == *uid)
 }

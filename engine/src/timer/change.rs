@@ -161,15 +161,16 @@ impl Timer {
         let Phase::Waiting { occurrence, due } = self.phase.clone() else {
             return self.follow_from(now);
         };
-        if flies(&self.phase, flying) {
+        if flies(&self.phase, flying) || occurrence.attempt > 0 {
             return self.follow_from(now);
         }
-        if occurrence.attempt > 0 || due > now {
+        if due > now {
             return;
         }
-        let latest = self.latest_nominal(occurrence.nominal, now);
-        self.note_skipped(latest.0, latest.1, Skip::Paused, now);
-        self.go_on_after(latest.0, Ending::Skipped(Skip::Paused), now);
+        let (latest, skipped) = self.latest_nominal(occurrence.nominal, now);
+        let before = skipped.saturating_add(occurrence.missed);
+        self.note_skipped(latest, before, Skip::Paused, now);
+        self.go_on_after(latest, Ending::Skipped(Skip::Paused), now);
     }
 
     /// The schedule goes on after `now`, whatever runs.
@@ -291,7 +292,7 @@ impl Timer {
                 self.wait_for(Occurrence::fresh(occurrence.nominal));
                 return Ok(());
             }
-            _ if !moves && !recurs => Phase::Over {
+            _ if !moves && !recurs || self.occurrences_left() == 0 => Phase::Over {
                 ending: Ending::Skipped(Skip::Superseded),
                 at: now,
             },

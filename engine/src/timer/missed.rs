@@ -12,12 +12,15 @@ impl Timer {
         let Phase::Waiting { occurrence, .. } = self.phase.clone() else {
             return false;
         };
-        if occurrence.attempt > 0 || occurrence.manual || occurrence.follow.is_some() {
+        if occurrence.attempt > 0 || occurrence.manual {
             return false;
         }
         if self.spec.policy.bounds.expire.is_some_and(|at| at <= now) {
             self.expire(occurrence, now);
             return true;
+        }
+        if occurrence.follow.is_some() {
+            return false;
         }
         let misfire = self.spec.policy.misfire;
         let late = now.since(occurrence.nominal + self.delay());
@@ -43,6 +46,7 @@ impl Timer {
     fn skip_missed(&mut self, occurrence: Occurrence, now: WallTime) -> bool {
         let limit = now - self.spec.policy.misfire.grace - Millis(1);
         let latest = self.latest_due(occurrence.nominal, limit);
+        let latest = latest.standing_for(occurrence);
         self.skip_up_to(latest, Skip::PastWindow, now)
     }
 
@@ -50,7 +54,7 @@ impl Timer {
     fn run_latest(&mut self, occurrence: Occurrence, now: WallTime) -> bool {
         let latest = self.latest_due(occurrence.nominal, now);
         if now.since(latest.nominal + self.delay()) > self.catchup_window(latest.nominal) {
-            return self.skip_up_to(latest, Skip::PastWindow, now);
+            return self.skip_up_to(latest.standing_for(occurrence), Skip::PastWindow, now);
         }
         if latest.skipped == 0 {
             return false;
@@ -70,7 +74,7 @@ impl Timer {
         let too_old = now - self.catchup_window(latest.nominal) - self.delay() - Millis(1);
         if first <= too_old {
             let old = self.latest_due(first, too_old + self.delay());
-            return self.skip_up_to(old, Skip::PastWindow, now);
+            return self.skip_up_to(old.standing_for(occurrence), Skip::PastWindow, now);
         }
         let excess = (latest.skipped + 1).saturating_sub(self.spec.policy.misfire.cap.into());
         if excess == 0 {
@@ -78,7 +82,8 @@ impl Timer {
         }
         let nominal = nth(&self.spec.schedule, (first, latest.nominal), excess);
         let skipped = excess - 1;
-        self.skip_up_to(Missed { nominal, skipped }, Skip::Cap, now)
+        let excess = Missed { nominal, skipped };
+        self.skip_up_to(excess.standing_for(occurrence), Skip::Cap, now)
     }
 
     fn skip_up_to(&mut self, latest: Missed, why: Skip, now: WallTime) -> bool {
@@ -111,6 +116,16 @@ impl Timer {
 struct Missed {
     nominal: WallTime,
     skipped: u64,
+}
+
+impl Missed {
+    /// Those that the first of them stood for already are skipped with it.
+    fn standing_for(self, first: Occurrence) -> Self {
+        Self {
+            skipped: self.skipped.saturating_add(first.missed),
+            ..self
+        }
+    }
 }
 
 /// The `n`th nominal time from the first one on, that one being the first: found by halving the time between.

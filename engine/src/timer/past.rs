@@ -1,7 +1,7 @@
 //! What has become of attempts and of occurrences that were not attempted.
 
 use super::life::InFlight;
-use super::{Occurrence, Phase, Skip, Timer};
+use super::{Asked, Occurrence, Phase, Skip, Timer};
 use crate::id::{NodeId, RunId, Token};
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
@@ -139,6 +139,18 @@ impl Timer {
         }
         self.skipped = self.skipped.saturating_add(1);
         self.noted.push(record);
+    }
+
+    /// Notes that a change has dropped a run that was in flight without being written down; `before` has it.
+    pub(crate) fn note_dropped(&mut self, before: Option<&Self>, asked: Asked) {
+        let run = asked.flying.zip(before);
+        let record = run.and_then(|(nominal, before)| before.record_of_line(nominal, asked.now));
+        let Some(record) = record else { return };
+        self.skipped = self.skipped.saturating_add(1);
+        self.noted.push(RunRecord {
+            fate: Fate::Skipped(Skip::Superseded),
+            ..record
+        });
     }
 
     /// A line as it stands, for who asked for it.

@@ -153,10 +153,11 @@ impl Timer {
             generation: self.generation,
             id: self.run_id(occurrence.nominal),
             nominal: occurrence.nominal,
-            due: if occurrence.attempt <= 1 {
-                occurrence.nominal + self.delay()
-            } else {
-                due
+            due: match occurrence.attempt {
+                // What was asked for is not delayed.
+                0 | 1 if occurrence.manual => occurrence.nominal,
+                0 | 1 => occurrence.nominal + self.delay(),
+                _ => due,
             },
             attempt: occurrence.attempt,
             missed: occurrence.missed,
