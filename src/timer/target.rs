@@ -23,9 +23,9 @@ pub(super) struct TargetFlags {
     #[arg(long, group = "what", value_name = "NAME")]
     command: Option<String>,
 
-    /// The method of --http: GET, POST, PUT, PATCH, DELETE or HEAD.
-    #[arg(long, requires = "http", default_value = "POST", value_name = "METHOD")]
-    method: String,
+    /// The method of --http: GET, POST, PUT, PATCH, DELETE or HEAD; POST if not given.
+    #[arg(long, requires = "http", value_name = "METHOD")]
+    method: Option<String>,
 
     /// A further header of --http; may be given more than once.
     #[arg(long, requires = "http", value_name = "NAME=VALUE", value_parser = words::label)]
@@ -83,7 +83,10 @@ impl TargetFlags {
     }
 
     fn request(&self, url: &str) -> Http {
-        let mut http = Http::new(&self.method.to_ascii_uppercase(), url);
+        let mut http = match &self.method {
+            Some(method) => Http::new(&method.to_ascii_uppercase(), url),
+            None => Http::post(url),
+        };
         for (name, value) in &self.header {
             http = http.header(name, value);
         }
