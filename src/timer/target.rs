@@ -24,30 +24,30 @@ pub(super) struct TargetFlags {
     command: Option<String>,
 
     /// The method of --http: GET, POST, PUT, PATCH, DELETE or HEAD; POST if not given.
-    #[arg(long, requires = "http", value_name = "METHOD")]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "METHOD")]
     method: Option<String>,
 
     /// A further header of --http; may be given more than once.
-    #[arg(long, requires = "http", value_name = "NAME=VALUE", value_parser = words::label)]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "NAME=VALUE", value_parser = words::label)]
     header: Vec<(String, String)>,
 
     /// How long the answer of --http may take; the attempt's own time-out if not given.
-    #[arg(long, requires = "http", value_name = "DURATION", value_parser = words::duration)]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "DURATION", value_parser = words::duration)]
     http_timeout: Option<Duration>,
 
     /// Statuses of --http that are a success, such as 200 or 200-299, which is the default; may be given more than
     /// once.
-    #[arg(long, requires = "http", value_name = "STATUSES", value_parser = words::statuses)]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "STATUSES", value_parser = words::statuses)]
     success: Vec<RangeInclusive<u16>>,
 
     /// Sign the request of --http with this key of the agent's configuration.
-    #[arg(long, requires = "http", value_name = "KEY")]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "KEY")]
     signing_key: Option<String>,
 
     /// A value for a placeholder of --command, in their order; may be given more than once.
     #[arg(
         long,
-        requires = "command",
+        requires = "command", conflicts_with_all = ["handler", "http"],
         value_name = "VALUE",
         allow_hyphen_values = true
     )]

@@ -257,7 +257,7 @@ fn op() -> impl Strategy<Value = Op> {
         name().prop_map(|name| Op::Look { name }),
         (option::of(name()), any::<u32>()).prop_map(|(after, limit)| Op::List { after, limit }),
         (name(), to).prop_map(|(name, to)| Op::rearm(name, to)),
-        name().prop_map(|name| Op::cancel(name)),
+        name().prop_map(Op::cancel),
         (node(), activity).prop_map(|(node, activity)| Op::Activity { node, activity }),
     ]
 }

@@ -154,7 +154,7 @@ fn check_url(url: &str) -> Result<(), &'static str> {
         return Err("must have a host");
     }
     let has_port = authority.len() > host.len();
-    if has_port && !uri.port_u16().is_some_and(|port| port > 0) {
+    if has_port && uri.port_u16().is_none_or(|port| port == 0) {
         return Err("has a port that is none; must be 1 to 65535");
     }
     Ok(())
