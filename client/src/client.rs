@@ -162,7 +162,8 @@ impl Client {
         loop {
             let mut attempted = Request::new(request.clone());
             attempted.set_timeout(self.timeout);
-            let sent = send(self.channel.clone(), attempted);
+            // What a call holds is large, and callers hold many calls.
+            let sent = Box::pin(send(self.channel.clone(), attempted));
             let error = match self.in_time(sent).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(error) => error,

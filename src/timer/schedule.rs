@@ -27,11 +27,11 @@ pub(super) struct ScheduleFlags {
     cron: Option<String>,
 
     /// The IANA time zone of --cron, such as Europe/Berlin; UTC if not given.
-    #[arg(long, requires = "cron", value_name = "ZONE")]
+    #[arg(long, requires = "cron", conflicts_with_all = ["after", "at", "every"], value_name = "ZONE")]
     zone: Option<String>,
 
     /// Align --every to multiples of the interval since 1970 plus this.
-    #[arg(long, requires = "every", value_name = "DURATION", value_parser = words::duration)]
+    #[arg(long, requires = "every", conflicts_with_all = ["after", "at", "cron"], value_name = "DURATION", value_parser = words::duration)]
     phase: Option<Duration>,
 }
 

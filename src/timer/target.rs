@@ -23,31 +23,31 @@ pub(super) struct TargetFlags {
     #[arg(long, group = "what", value_name = "NAME")]
     command: Option<String>,
 
-    /// The method of --http: GET, POST, PUT, PATCH, DELETE or HEAD.
-    #[arg(long, requires = "http", default_value = "POST", value_name = "METHOD")]
-    method: String,
+    /// The method of --http: GET, POST, PUT, PATCH, DELETE or HEAD; POST if not given.
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "METHOD")]
+    method: Option<String>,
 
     /// A further header of --http; may be given more than once.
-    #[arg(long, requires = "http", value_name = "NAME=VALUE", value_parser = words::label)]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "NAME=VALUE", value_parser = words::label)]
     header: Vec<(String, String)>,
 
     /// How long the answer of --http may take; the attempt's own time-out if not given.
-    #[arg(long, requires = "http", value_name = "DURATION", value_parser = words::duration)]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "DURATION", value_parser = words::duration)]
     http_timeout: Option<Duration>,
 
     /// Statuses of --http that are a success, such as 200 or 200-299, which is the default; may be given more than
     /// once.
-    #[arg(long, requires = "http", value_name = "STATUSES", value_parser = words::statuses)]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "STATUSES", value_parser = words::statuses)]
     success: Vec<RangeInclusive<u16>>,
 
     /// Sign the request of --http with this key of the agent's configuration.
-    #[arg(long, requires = "http", value_name = "KEY")]
+    #[arg(long, requires = "http", conflicts_with_all = ["handler", "command"], value_name = "KEY")]
     signing_key: Option<String>,
 
     /// A value for a placeholder of --command, in their order; may be given more than once.
     #[arg(
         long,
-        requires = "command",
+        requires = "command", conflicts_with_all = ["handler", "http"],
         value_name = "VALUE",
         allow_hyphen_values = true
     )]
@@ -83,7 +83,10 @@ impl TargetFlags {
     }
 
     fn request(&self, url: &str) -> Http {
-        let mut http = Http::new(&self.method.to_ascii_uppercase(), url);
+        let mut http = match &self.method {
+            Some(method) => Http::new(&method.to_ascii_uppercase(), url),
+            None => Http::post(url),
+        };
         for (name, value) in &self.header {
             http = http.header(name, value);
         }
