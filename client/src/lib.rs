@@ -51,6 +51,11 @@
 //! An [`Error`] says what may be done next. The client itself tries again only where the answer says that this
 //! helps, a few times, and with the same request id, so that nothing happens twice.
 
+/// The snippets of the guide are compiled with the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/rust.md")]
+struct Guide;
+
 mod address;
 mod client;
 mod convert;

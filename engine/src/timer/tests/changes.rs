@@ -200,3 +200,20 @@ fn a_dead_run_begins_again_as_if_it_were_new() {
     let again = start(&mut timer, "n1", 2, 60_000);
     assert_eq!((again.nominal, again.attempt), (WallTime(0), 1));
 }
+
+#[test]
+fn an_ended_timer_that_is_written_back_as_it_was_stays_ended() {
+    let mut timer = timer(When::At(WallTime(1_000)));
+    run(&mut timer, 1, 1_000, &Outcome::Done, 1_001);
+    let settings = vec![
+        Setting::When(When::At(WallTime(1_000))),
+        Setting::ContentType("text/plain".into()),
+    ];
+    let edit = Change::Update {
+        settings,
+        etag: None,
+    };
+    ask(&mut timer, 0, &edit, 2_000).unwrap();
+    assert!(timer.is_over());
+    assert_eq!(timer.spec.content_type, "text/plain");
+}
