@@ -58,13 +58,34 @@ impl Base {
         if everything {
             self.forget_unlisted(&resumed, handed_over);
         }
+        self.take_over(report, resumed.changed);
+        for uid in resumed.gone {
+            self.take_leave(now, uid);
+        }
+        // What was handed and taken before has no meaning any more.
+        self.lane.items.handed.clear();
+        self.lane.items.taken.clear();
+        self.awaited.clear();
+        self.hold(&resumed.held);
+        for (id, op) in resumed.pending {
+            self.apply_pending(now, id, op);
+        }
+        self.lane.items.resumed = Some(known);
+        self.lane.ship_by(now.boot);
+        self.rest.note_resumed(now);
+        self.activity_reached(now);
+        self.run_deferred(now);
+    }
+
+    /// Takes over what changed while others owned it.
+    fn take_over(&mut self, report: &Report, changed: Vec<Timer>) {
         let told: BTreeMap<Uid, &Timer> = report
             .items
             .changed
             .iter()
             .map(|timer| (timer.uid, timer))
             .collect();
-        for timer in resumed.changed {
+        for timer in changed {
             let echo =
                 self.timers.contains_key(&timer.uid) && told.get(&timer.uid) == Some(&&timer);
             // A cancellation is final; the coordinator only has not heard of it.
@@ -82,15 +103,14 @@ impl Base {
                 self.adopt(timer);
             }
         }
-        for uid in resumed.gone {
-            self.take_leave(now, uid);
+    }
+
+    /// What is being run elsewhere comes back by itself.
+    fn hold(&mut self, held: &[Uid]) {
+        if planted::is(Fault::ForgetHeld) {
+            return;
         }
-        // What was handed and taken before has no meaning any more.
-        self.lane.items.handed.clear();
-        self.lane.items.taken.clear();
-        self.awaited.clear();
-        let held = resumed.held.into_iter();
-        for uid in held.filter(|_| !planted::is(Fault::ForgetHeld)) {
+        for uid in held.iter().copied() {
             if !self.timers.contains_key(&uid) {
                 self.awaited.insert(uid);
             }
@@ -99,14 +119,6 @@ impl Base {
                 entry.starved = None;
             });
         }
-        for (id, op) in resumed.pending {
-            self.apply_pending(now, id, op);
-        }
-        self.lane.items.resumed = Some(known);
-        self.lane.ship_by(now.boot);
-        self.rest.note_resumed(now);
-        self.activity_reached(now);
-        self.run_deferred(now);
     }
 
     /// Timers of the lighter classes have left the ledger: nobody but the node has them now.
