@@ -1,5 +1,7 @@
 //! The rules are tested themselves: one bad history for each must be rejected, and a good one accepted.
 
+mod policies;
+
 use super::*;
 use crate::clock::{BEGIN, ms};
 use crate::fact::Break;
