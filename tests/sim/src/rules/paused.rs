@@ -111,11 +111,11 @@ impl Paused {
         let pauses = self.pauses.get(&run.uid).into_iter().flatten();
         let mut pauses = pauses.filter(|it| !is_excused(known, subject, node, it));
         let within = |pause: &Pause| {
-            let until = pause.until.unwrap_or(Moment(u64::MAX / 2));
+            let resumed = |until| micros_before(run.due, until) >= 0;
             run.generation <= pause.generation
                 && at > pause.since
                 && micros_before(run.due, pause.since) > tolerance
-                && micros_before(run.due, until) < 0
+                && !pause.until.is_some_and(resumed)
         };
         match pauses.find(|pause| within(pause)) {
             Some(pause) => {
