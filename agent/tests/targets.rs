@@ -4,6 +4,7 @@
 
 mod support;
 
+use dormouse_agent::engine::op::Refusal;
 use dormouse_agent::engine::time::Millis;
 use dormouse_agent::engine::timer::{
     CommandTarget, Durability, Ending, HttpTarget, NewTimer, Payload, Phase, Target, Timer,

@@ -65,6 +65,11 @@ impl Departed {
         farewell.cancel.map(|(_, outcome)| outcome)
     }
 
+    /// The timer that this request has cancelled.
+    pub(crate) fn cancelled_by(&self, request: u128) -> Option<Uid> {
+        self.cancels.get(&request).copied()
+    }
+
     pub(crate) fn take_dirty(&mut self) -> BTreeSet<Uid> {
         std::mem::take(&mut self.dirty)
     }

@@ -77,6 +77,22 @@ pub enum Fault {
     AnswerBeforeCommit,
     /// A sentry does not set its alarm.
     SleepThrough,
+    /// A coordinator that starts again lets the runs of every timer overlap.
+    ForgetOverlapAtRestart,
+    /// What may begin once is tried again.
+    RetryAtMostOnce,
+    /// Who takes timers over does not know which of them are paused.
+    ForgetThePause,
+    /// An edit goes back to the occurrences since the timer was created.
+    RunBeforeTheEdit,
+    /// A request that has changed a timer is not remembered.
+    ForgetTheRequest,
+    /// What has expired begins all the same.
+    IgnoreExpiry,
+    /// Occurrences that have begun are not counted.
+    MiscountOccurrences,
+    /// With overlap REPLACE the earlier run keeps its right.
+    KeepTheReplaced,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -9,7 +9,7 @@ use crate::message::NodeMessage;
 use crate::op::{Answer, Op, Refusal};
 use crate::time::{BootTime, Millis, Now};
 use crate::timer::Timer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an application waits for the coordinator.
 const ANSWER_WITHIN: Millis = Millis(8_000);
@@ -34,6 +34,8 @@ pub(super) struct Desk {
     pub(super) proposed: BTreeMap<Uid, Proposal>,
     /// Changes of REPLICATED timers that are made here, until the coordinator has them.
     pub(super) changes: Vec<Change>,
+    /// Timers whose end is done only when the coordinator has it.
+    pub(super) ends: BTreeSet<Uid>,
     pub(super) forwards: BTreeMap<u64, (Origin, Op)>,
     pub(super) forwards_made: u64,
     pub(super) deferred: Vec<(Origin, Op)>,
@@ -68,6 +70,11 @@ impl Desk {
         if let Some(proposal) = self.proposed.get_mut(&uid) {
             proposal.offered = true;
         }
+    }
+
+    /// Whether somebody waits, or has waited, for the coordinator to have the end of this timer.
+    pub(super) fn waits_for(&self, uid: Uid) -> bool {
+        self.ends.contains(&uid)
     }
 
     /// Whether somebody waits for the coordinator to have a change.
@@ -149,6 +156,9 @@ impl Base {
         (uid, revision): (Uid, u64),
         answer: Answer,
     ) {
+        if revision == u64::MAX {
+            self.desk.ends.insert(uid);
+        }
         self.desk.changes.push(Change {
             uid,
             revision,
@@ -173,6 +183,9 @@ impl Base {
 
     /// The coordinator has this timer as of this revision.
     pub(super) fn change_answered(&mut self, uid: Uid, revision: u64) {
+        if revision == u64::MAX {
+            self.desk.ends.remove(&uid);
+        }
         let done = |change: &mut Change| change.uid == uid && change.revision <= revision;
         let done: Vec<Change> = self.desk.changes.extract_if(.., done).collect();
         for change in done {

@@ -20,7 +20,7 @@ impl Base {
             return self.desk.deferred.push((origin, op));
         }
         if let Some(answer) = self.answered_before(&op) {
-            return self.answer(origin, answer);
+            return self.answer_once_more(now, origin, &op, answer);
         }
         match op {
             Op::Create(new) => self.create(now, origin, new),

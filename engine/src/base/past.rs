@@ -10,7 +10,7 @@ use crate::id::{TimerName, Uid};
 use crate::ledger::{gone_since, not_found};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::record::Key;
-use crate::time::WallTime;
+use crate::time::{Now, WallTime};
 use crate::timer::{RunKey, RunRecord};
 use std::collections::BTreeMap;
 
@@ -87,6 +87,19 @@ impl Base {
                 Some(Answer::Cancelled(outcome))
             }
             _ => None,
+        }
+    }
+
+    /// What the coordinator has to commit is not acknowledged before it has, however often it is asked.
+    pub(super) fn answer_once_more(&mut self, now: Now, origin: Origin, op: &Op, answer: Answer) {
+        let cancelled = match op {
+            Op::Change { request, .. } => self.departed.cancelled_by(*request),
+            _ => None,
+        };
+        let waits = |uid: &Uid| self.gone.contains(uid) && self.desk.waits_for(*uid);
+        match cancelled.filter(waits) {
+            Some(uid) => self.answer_when_known(now, origin, (uid, u64::MAX), answer),
+            None => self.answer(origin, answer),
         }
     }
 

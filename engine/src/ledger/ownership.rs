@@ -156,6 +156,11 @@ impl Ledger {
         now: WallTime,
     ) -> Epoch {
         let epoch = self.take_over(node, Stance::Parked, now);
+        if planted::is(Fault::ForgetThePause) {
+            for uid in self.of_home(&Some(node.clone())) {
+                self.change(uid, |entry| entry.timer.paused = false);
+            }
+        }
         self.change_node(node, |n| n.self_wake = self_wake);
         epoch
     }

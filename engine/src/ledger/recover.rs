@@ -9,6 +9,7 @@ use crate::message::LedgerId;
 use crate::planted::{self, Fault};
 use crate::record::{Key, Unreadable, decode};
 use crate::time::{LogIndex, Millis};
+use crate::timer::Overlap;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Ledger {
@@ -87,6 +88,9 @@ impl Ledger {
                 if planted::is(Fault::ForgetClaimsAtRestart) {
                     let token = entry.timer.token;
                     entry.timer.unbegin(token);
+                }
+                if planted::is(Fault::ForgetOverlapAtRestart) {
+                    entry.timer.spec.policy.overlap = Overlap::Allow;
                 }
                 self.insert(entry);
             }

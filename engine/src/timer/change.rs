@@ -7,6 +7,7 @@ use super::{
 };
 use crate::ledger::{new_time, no_dead_run, refuse_schedule};
 use crate::op::{Answer, Change, NewTime, RearmMode, Refusal, Setting};
+use crate::planted::{self, Fault};
 use crate::schedule::Schedule;
 use crate::time::{Millis, WallTime};
 
@@ -73,7 +74,8 @@ impl Timer {
     }
 
     fn remembered(&self, request: u128) -> Option<Remembered> {
-        let mut known = self.requests.iter().filter(|_| request != 0);
+        let counts = request != 0 && !planted::is(Fault::ForgetTheRequest);
+        let mut known = self.requests.iter().filter(|_| counts);
         known.find(|known| known.request == request).copied()
     }
 
@@ -299,9 +301,13 @@ impl Timer {
                 at: now,
             },
             _ => {
+                let begin = match planted::is(Fault::RunBeforeTheEdit) {
+                    true => self.created,
+                    false => now,
+                };
                 let first = self
                     .spec
-                    .first_after(now)
+                    .first_after(begin)
                     .map_err(|bad| refuse_schedule(&bad))?;
                 self.wait_for(Occurrence::fresh(first));
                 return Ok(());

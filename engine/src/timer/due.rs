@@ -10,6 +10,7 @@
 //! [`Timer::writes_starts`]); it says which occurrence is in flight instead.
 
 use super::{Effort, Ending, MisfireMode, Occurrence, Overlap, Phase, Skip, Timer};
+use crate::planted::{self, Fault};
 use crate::time::{Millis, WallTime};
 
 /// With overlap ALLOW at most so many occurrences are unfinished beside the newest; further ones are skipped.
@@ -117,7 +118,7 @@ impl Timer {
     /// The schedule has come to its next occurrence while the one before runs.
     fn open(&mut self, nominal: WallTime, flying: Option<WallTime>, now: WallTime) {
         let next = fresh(nominal, self.delay());
-        if self.spec.policy.overlap == Overlap::Replace {
+        if self.spec.policy.overlap == Overlap::Replace && !planted::is(Fault::KeepTheReplaced) {
             let before = std::mem::replace(&mut self.phase, next);
             self.revision = self.revision.saturating_add(1);
             return self.note_superseded(&before, now);
@@ -149,7 +150,7 @@ impl Timer {
 
     /// With overlap REPLACE what begins takes the place of everything that runs.
     fn supersede_others(&mut self, nominal: WallTime, flying: Option<WallTime>, now: WallTime) {
-        if self.spec.policy.overlap != Overlap::Replace {
+        if self.spec.policy.overlap != Overlap::Replace || planted::is(Fault::KeepTheReplaced) {
             return;
         }
         let over = |line: &mut Phase| flies(line, flying) && !line.is(nominal);

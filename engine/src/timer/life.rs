@@ -55,7 +55,8 @@ impl Timer {
             token,
         };
         self.token = self.token.max(token);
-        self.begun += u64::from(first && !occurrence.manual);
+        let counts = first && !occurrence.manual && !planted::is(Fault::MiscountOccurrences);
+        self.begun += u64::from(counts);
         self.revision = self.revision.saturating_add(1);
         Some(self.run_of(occurrence, token, due))
     }
@@ -131,8 +132,7 @@ impl Timer {
     }
 
     fn fail(&mut self, run: &InFlight, (after, reason): (Option<Millis>, &str), now: WallTime) {
-        let once = self.spec.policy.effort == Effort::AtMostOnce;
-        if once {
+        if self.begins_once() {
             return self.end_line(run, (Ending::Failed, Fate::Failed, reason), now);
         }
         if run.occurrence.attempt >= self.spec.policy.retry.attempts_max {
@@ -152,8 +152,12 @@ impl Timer {
         self.replace_line(run, again);
     }
 
+    fn begins_once(&self) -> bool {
+        self.spec.policy.effort == Effort::AtMostOnce && !planted::is(Fault::RetryAtMostOnce)
+    }
+
     fn interrupt(&mut self, run: &InFlight, died: bool, now: WallTime) {
-        if self.spec.policy.effort == Effort::AtMostOnce {
+        if self.begins_once() {
             let why = "its runner ended before there was an outcome";
             return self.end_line(run, (Ending::Lost, Fate::Lost, why), now);
         }

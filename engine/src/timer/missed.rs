@@ -3,6 +3,7 @@
 //! The work does not depend on how many were missed.
 
 use super::{CATCHUP_MAX, Ending, MISFIRE_GRACE, MisfireMode, Occurrence, Phase, Skip, Timer};
+use crate::planted::{self, Fault};
 use crate::schedule::Schedule;
 use crate::time::{Millis, WallTime};
 
@@ -15,7 +16,8 @@ impl Timer {
         if occurrence.attempt > 0 || occurrence.manual {
             return false;
         }
-        if self.spec.policy.bounds.expire.is_some_and(|at| at <= now) {
+        let expired = self.spec.policy.bounds.expire.is_some_and(|at| at <= now);
+        if expired && !planted::is(Fault::IgnoreExpiry) {
             self.expire(occurrence, now);
             return true;
         }

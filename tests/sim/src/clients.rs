@@ -3,18 +3,17 @@
 //! A request that is not answered is *unknown*: it may or may not have been done. What is asked and answered is
 //! told to the rules; what it means is judged there.
 
-use crate::clock::{Moment, ms, wall_at};
+mod changes;
+mod wishes;
+
+use crate::clock::{Moment, ms};
 use crate::fact::Fact;
-use crate::node::{handler, pool};
-use crate::plan::HANDLERS;
 use crate::process::Who;
 use crate::world::{Event, World};
-use dormouse_engine::id::{TimerId, TimerName, Uid};
-use dormouse_engine::op::{Activity, Answer, NewTime, Op, Refusal};
-use dormouse_engine::schedule::Cron;
-use dormouse_engine::time::LogIndex;
-use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{Durability, NewTimer, Payload, Placement, When};
+use dormouse_engine::id::{TimerName, Uid};
+use dormouse_engine::op::{Activity, Answer, Op, Refusal};
+use dormouse_engine::time::{LogIndex, WallTime};
+use dormouse_engine::timer::NewTimer;
 use dormouse_engine::{base, pool as coordinator};
 use std::collections::BTreeMap;
 
@@ -27,6 +26,10 @@ pub(crate) enum Step {
     Again(Uid),
     /// Change or look up a timer.
     Touch(Uid),
+    /// Ask the same once more.
+    Repeat(Uid, Box<Op>),
+    /// Let a paused timer go on.
+    Resume(Uid),
     /// Tell a node what to do.
     Activity(usize, Activity),
     /// Put a machine to sleep whose base is parked.
@@ -39,6 +42,8 @@ pub(crate) struct Clients {
     subjects: BTreeMap<Uid, Subject>,
     waiting: BTreeMap<(Who, u64, u64), Waiting>,
     asked: u64,
+    /// Requests that were made, so that each has an id of its own.
+    requests: u128,
     /// The answers that a stage waits for.
     pub(crate) answers: BTreeMap<u64, Answer>,
 }
@@ -75,6 +80,8 @@ impl World {
             Step::Create => self.create_some(),
             Step::Again(uid) => self.create_again(uid),
             Step::Touch(uid) => self.touch(uid),
+            Step::Repeat(uid, op) => self.repeat(uid, *op),
+            Step::Resume(uid) => self.resume_timer(uid),
             Step::Activity(index, activity) => self.set_activity(index, activity),
             Step::Sleep(index) => self.sleep_if_parked(index),
         }
@@ -137,6 +144,7 @@ impl World {
         self.counts.refusals += u64::from(matches!(answer, Answer::Refused(_)));
         self.counts.cancels += u64::from(matches!(answer, Answer::Cancelled(_)));
         self.counts.pendings += u64::from(matches!(answer, Answer::Pending));
+        self.counts.asked_runs += u64::from(matches!(answer, Answer::Run(_)));
         let index = self
             .coordinator
             .running
@@ -169,10 +177,12 @@ impl World {
                 let news = subject.name.is_none();
                 subject.name = Some(timer.name.clone());
                 let due = timer.due();
+                self.edit_as_read(uid, timer);
                 if news || self.chance.percent(50) {
                     self.plan_touch(uid, due);
                 }
             }
+            Answer::Dead { letters, .. } => self.treat_dead(uid, letters),
             Answer::Refused(Refusal::Unavailable { .. }) if subject.name.is_none() => {
                 let after = ms(self.chance.between(300, 3_000));
                 self.later(after, Event::Client(Step::Again(uid)));
@@ -199,49 +209,12 @@ impl World {
 
     fn create_some(&mut self) {
         let uid = Uid(0x1000 + self.clients.subjects.len() as u128);
-        let at_coordinator = self.chance.percent(25);
-        let asked_at = if at_coordinator {
+        let asked_at = if self.chance.percent(25) {
             Who::Coordinator
         } else {
             self.some_node()
         };
-        let pinned_to =
-            self.chance
-                .percent(25)
-                .then(|| match (asked_at, self.chance.percent(80)) {
-                    (Who::Node(index), true) => index,
-                    _ => self.chance.index(self.nodes.len()),
-                });
-        let placement = match pinned_to {
-            Some(index) => Placement::Pinned(self.nodes[index].name.clone()),
-            None => Placement::Movable,
-        };
-        let durability = match (asked_at, &placement) {
-            (Who::Coordinator, Placement::Movable) => Durability::Replicated,
-            _ => *self.chance.pick(&[
-                Durability::Ephemeral,
-                Durability::Local,
-                Durability::ReplicatedAsync,
-                Durability::Replicated,
-                Durability::Replicated,
-            ]),
-        };
-        let new = NewTimer {
-            pool: pool(),
-            id: TimerId::new(&format!("t{:x}", uid.0)).expect("a good id"),
-            uid,
-            request: uid.0,
-            when: self.some_time(),
-            placement,
-            handler: handler(HANDLERS[self.chance.index(HANDLERS.len())]),
-            target: Default::default(),
-            policy: Default::default(),
-            paused: false,
-            payload: Payload::default(),
-            content_type: String::new(),
-            durability,
-            labels: BTreeMap::new(),
-        };
+        let new = self.some_timer(uid, asked_at);
         let op = Op::Create(Box::new(new.clone()));
         self.clients.subjects.insert(
             uid,
@@ -251,29 +224,10 @@ impl World {
                 name: None,
             },
         );
+        self.repeat_at_times(uid, &op);
         self.ask(asked_at, op, Some(uid));
         let after = ms(self.chance.between(9_000, 12_000));
         self.later(after, Event::Client(Step::Again(uid)));
-    }
-
-    fn some_time(&mut self) -> When {
-        let now = wall_at(self.now);
-        match self.chance.below(10) {
-            0..=3 => When::After(Millis(self.chance.between(1, 25_000))),
-            4 | 5 => When::At(now + Millis(self.chance.between(1, 25_000))),
-            6 => When::At(WallTime(now.0 - 5_000)),
-            7 | 8 => When::Every {
-                interval: Millis(*self.chance.pick(&[700, 1_500, 5_000, 12_000])),
-                phase: None,
-            },
-            _ => {
-                let expression =
-                    *self
-                        .chance
-                        .pick(&["*/2 * * * * *", "*/7 * * * * *", "30 * * * * *"]);
-                When::Cron(Cron::parse(expression, "UTC").expect("a good expression"))
-            }
-        }
     }
 
     /// A user who was not answered asks again, at the same place with the same request.
@@ -285,36 +239,6 @@ impl World {
             let (at, op) = (subject.asked_at, Op::Create(Box::new(subject.new.clone())));
             self.ask(at, op, Some(uid));
         }
-    }
-
-    fn touch(&mut self, uid: Uid) {
-        let Some(name) = self
-            .clients
-            .subjects
-            .get(&uid)
-            .and_then(|subject| subject.name.clone())
-        else {
-            return;
-        };
-        let at = match self.chance.below(10) {
-            0..=3 => Who::Coordinator,
-            4..=6 => self
-                .clients
-                .subjects
-                .get(&uid)
-                .map_or(Who::Coordinator, |subject| subject.asked_at),
-            _ => self.some_node(),
-        };
-        let op = match self.chance.below(10) {
-            0..=3 => Op::cancel(name),
-            4..=5 => Op::rearm(name, NewTime::After(Millis(self.chance.between(1, 15_000)))),
-            6..=7 => {
-                let to = wall_at(self.now) + Millis(self.chance.between(1, 8_000));
-                Op::rearm(name, NewTime::At(to))
-            }
-            _ => Op::Look { name },
-        };
-        self.ask(at, op, Some(uid));
     }
 
     /// Somebody tells a node what to do, after so many microseconds.

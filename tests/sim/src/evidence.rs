@@ -4,12 +4,18 @@ use crate::fact::Fact;
 use crate::process::Who;
 use dormouse_engine::ledger;
 use dormouse_engine::record::{Key, Record, decode};
-use dormouse_engine::timer::Timer;
+use dormouse_engine::timer::{RunRecord, Timer};
 
 /// What a base keeps of a timer, as far as it concerns the rules.
 #[derive(serde::Deserialize)]
 struct Kept {
     timer: Timer,
+}
+
+/// What ledger and base keep of a run.
+#[derive(serde::Deserialize)]
+struct Past {
+    run: RunRecord,
 }
 
 /// The fact that a committed record is, if it concerns a rule.
@@ -28,6 +34,10 @@ pub(crate) fn read(who: Who, record: &Record) -> Option<Fact> {
         (Who::Node(_), Key::Timer(uid)) => Some(Fact::Kept {
             uid,
             timer: value.map(|value| Box::new(read_as::<Kept>(record, value).timer)),
+        }),
+        (_, Key::Run(uid, _)) => Some(Fact::Noted {
+            uid,
+            run: Box::new(read_as::<Past>(record, value?).run),
         }),
         _ => None,
     }

@@ -7,7 +7,7 @@ use dormouse_engine::base::Input;
 use dormouse_engine::id::{Token, Uid};
 use dormouse_engine::message::Capacity;
 use dormouse_engine::time::BootTime;
-use dormouse_engine::timer::{ATTEMPT_TIMEOUT, HandlerName, Outcome, Run};
+use dormouse_engine::timer::{HandlerName, Outcome, Run};
 use std::collections::BTreeMap;
 
 /// The runs of one life of a node.
@@ -77,6 +77,7 @@ impl World {
             return self.tell_node(index, Input::NotLaunched { uid, token });
         }
         flight.launched = true;
+        let timeout = ms(flight.run.attempt_timeout.0);
         let fact = Fact::Launched {
             node: index,
             run: flight.run.clone(),
@@ -87,8 +88,8 @@ impl World {
         };
         self.see(&fact);
         let (after, outcome) = match self.run_length {
-            Some(length) => (length, Outcome::Done),
-            None => self.draw_outcome(),
+            Some(length) => (length, self.staged_outcome()),
+            None => self.draw_outcome(timeout),
         };
         self.later(
             after,
@@ -96,14 +97,18 @@ impl World {
         );
     }
 
-    fn draw_outcome(&mut self) -> (u64, Outcome) {
+    fn staged_outcome(&self) -> Outcome {
+        match self.runs_fail {
+            true => failed("it failed"),
+            false => Outcome::Done,
+        }
+    }
+
+    /// Who gives no sign of life has failed when its time is over; half of those that take long give signs.
+    fn draw_outcome(&mut self, timeout: u64) -> (u64, Outcome) {
         let (fails, hangs) = (self.plan.weather.run_fails, self.plan.weather.run_hangs);
-        let failed = |reason: &str| Outcome::Failed {
-            retry_after: None,
-            reason: reason.into(),
-        };
         if !self.is_quiet() && self.chance.percent(hangs) {
-            return (ms(ATTEMPT_TIMEOUT.0), failed("no sign of life"));
+            return (timeout, failed("no sign of life"));
         }
         let slow = !self.is_quiet() && self.chance.percent(10);
         let after = if slow {
@@ -111,6 +116,9 @@ impl World {
         } else {
             self.chance.between(200, ms(120))
         };
+        if after > timeout && self.chance.percent(50) {
+            return (timeout, failed("no sign of life"));
+        }
         if !self.is_quiet() && self.chance.percent(fails) {
             return (after, failed("it failed"));
         }
@@ -153,5 +161,12 @@ impl World {
                 token,
             });
         }
+    }
+}
+
+fn failed(reason: &str) -> Outcome {
+    Outcome::Failed {
+        retry_after: None,
+        reason: reason.into(),
     }
 }

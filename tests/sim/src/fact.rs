@@ -5,7 +5,7 @@ use dormouse_engine::id::{NodeId, Token, Uid};
 use dormouse_engine::ledger::Stance;
 use dormouse_engine::op::{Answer, Op};
 use dormouse_engine::time::LogIndex;
-use dormouse_engine::timer::{Outcome, Run, Timer};
+use dormouse_engine::timer::{Outcome, Run, RunRecord, Timer};
 
 /// Why a node's right to its runs ended, or may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub(crate) enum Fact {
     },
     /// A node has committed a timer as this; none if it is gone.
     Kept { uid: Uid, timer: Option<Box<Timer>> },
+    /// Ledger or home has committed what has become of an attempt or an occurrence.
+    Noted { uid: Uid, run: Box<RunRecord> },
     /// A node's right to its runs ended, or may have.
     Broke { node: usize, why: Break },
     /// A machine goes on.

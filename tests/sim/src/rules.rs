@@ -4,6 +4,9 @@
 //! the history.
 
 mod accepted;
+mod at_most_once;
+mod attempts;
+mod bounds;
 mod cancelled;
 mod duplicates;
 mod early;
@@ -11,9 +14,12 @@ mod invention;
 mod known;
 mod liveness;
 mod overlap;
+mod paused;
+mod requests;
 mod stopped;
 mod survival;
 mod tokens;
+mod visible;
 
 #[cfg(test)]
 mod tests;
@@ -82,7 +88,13 @@ impl Rules {
                 Box::<duplicates::Duplicates>::default(),
                 Box::<cancelled::Final>::default(),
                 Box::<stopped::Stopped>::default(),
+                Box::<at_most_once::AtMostOnce>::default(),
+                Box::<attempts::Attempts>::default(),
+                Box::<bounds::Bounds>::default(),
+                Box::<paused::Paused>::default(),
+                Box::<requests::Requests>::default(),
                 Box::<survival::Survival>::default(),
+                Box::<visible::Visible>::default(),
                 Box::<liveness::Liveness>::default(),
             ],
         }

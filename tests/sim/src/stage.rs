@@ -10,11 +10,13 @@ use crate::plan::Plan;
 use crate::process::Who;
 use crate::world::{Event, World};
 use dormouse_engine::base::{self, Input};
-use dormouse_engine::id::{TimerId, Token, Uid};
-use dormouse_engine::op::{Activity, Answer, Op};
+use dormouse_engine::id::{TimerId, TimerName, Token, Uid};
+use dormouse_engine::op::{Activity, Answer, Change, Op};
 use dormouse_engine::pool::Pool;
 use dormouse_engine::time::WallTime;
-use dormouse_engine::timer::{Durability, NewTimer, Outcome, Payload, Placement, When};
+use dormouse_engine::timer::{
+    Durability, NewTimer, Outcome, Payload, Placement, RunRecord, Timer, When,
+};
 use std::collections::BTreeMap;
 
 /// A run, as seen where it ran.
@@ -22,6 +24,8 @@ use std::collections::BTreeMap;
 pub struct Seen {
     /// The number of the node.
     pub node: usize,
+    /// The time of the schedule.
+    pub nominal: WallTime,
     /// When it was launched, by the coordinator's clock.
     pub at: WallTime,
     /// Its token.
@@ -34,6 +38,8 @@ pub struct Seen {
 pub struct Stage {
     world: World,
     made: u128,
+    names: BTreeMap<Uid, TimerName>,
+    requests: u128,
 }
 
 impl Stage {
@@ -41,7 +47,12 @@ impl Stage {
     #[must_use]
     pub fn with_nodes(nodes: u64, lease_ms: u64) -> Self {
         let world = World::new(Plan::staged(nodes, lease_ms), true);
-        let mut stage = Self { world, made: 0 };
+        let mut stage = Self {
+            world,
+            made: 0,
+            names: BTreeMap::new(),
+            requests: 0,
+        };
         stage.pass(3_000);
         stage
     }
@@ -102,9 +113,17 @@ impl Stage {
     /// # Panics
     /// If it is not acknowledged.
     pub fn create_as(&mut self, who: Who, when: When, durability: Durability) -> Uid {
+        self.create_like(who, when, |new| new.durability = durability)
+    }
+
+    /// Registers a REPLICATED movable timer, but for what `wish` makes of it.
+    ///
+    /// # Panics
+    /// If it is not acknowledged.
+    pub fn create_like(&mut self, who: Who, when: When, wish: impl FnOnce(&mut NewTimer)) -> Uid {
         self.made += 1;
         let uid = Uid(0x1000 + self.made);
-        let new = NewTimer {
+        let mut new = NewTimer {
             pool: pool(),
             id: TimerId::new(&format!("t{:x}", uid.0)).expect("a good id"),
             uid,
@@ -117,15 +136,81 @@ impl Stage {
             paused: false,
             payload: Payload::default(),
             content_type: String::new(),
-            durability,
+            durability: Durability::Replicated,
             labels: BTreeMap::new(),
         };
-        let answer = self.ask(who, Op::Create(Box::new(new)));
-        assert!(
-            matches!(answer, Some(Answer::Timer(_))),
-            "not acknowledged: {answer:?}"
-        );
+        wish(&mut new);
+        match self.ask(who, Op::Create(Box::new(new))) {
+            Some(Answer::Timer(timer)) => self.names.insert(uid, timer.name),
+            answer => panic!("not acknowledged: {answer:?}"),
+        };
         uid
+    }
+
+    /// Changes a timer by a request of its own, and waits for at most two seconds for the answer.
+    pub fn change(&mut self, who: Who, uid: Uid, change: Change) -> Option<Answer> {
+        self.requests += 1;
+        self.change_again(who, uid, (self.requests, change))
+    }
+
+    /// The same by a request of this id.
+    ///
+    /// # Panics
+    /// If this stage has not made the timer.
+    pub fn change_again(
+        &mut self,
+        who: Who,
+        uid: Uid,
+        (request, change): (u128, Change),
+    ) -> Option<Answer> {
+        let name = self.names[&uid].clone();
+        let op = Op::Change {
+            name,
+            request,
+            change,
+        };
+        self.ask(who, op)
+    }
+
+    /// What the asked one knows of the runs of a timer, the oldest first.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn history(&mut self, who: Who, uid: Uid) -> Vec<RunRecord> {
+        let op = Op::Runs {
+            name: self.names[&uid].clone(),
+            before: None,
+            limit: 100,
+        };
+        match self.ask(who, op) {
+            Some(Answer::Runs { mut runs, .. }) => {
+                runs.reverse();
+                runs
+            }
+            answer => panic!("no history: {answer:?}"),
+        }
+    }
+
+    /// A timer as the asked one knows it.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn look(&mut self, who: Who, uid: Uid) -> Timer {
+        let name = self.names[&uid].clone();
+        match self.ask(who, Op::Look { name }) {
+            Some(Answer::Timer(timer)) => *timer,
+            answer => panic!("no timer: {answer:?}"),
+        }
+    }
+
+    /// Tells a node to serve itself only.
+    pub fn drain(&mut self, node: usize) -> Option<Answer> {
+        self.set(node, Activity::Drain)
+    }
+
+    /// Whether runs fail from now on.
+    pub fn runs_fail(&mut self, fail: bool) {
+        self.world.runs_fail = fail;
     }
 
     /// Tells a node to idle.
@@ -214,6 +299,7 @@ impl Stage {
         launches
             .map(|launch| Seen {
                 node: launch.node,
+                nominal: launch.nominal,
                 at: wall_at(launch.at),
                 token: launch.token,
                 done: matches!(launch.ended, Some((_, Outcome::Done))),

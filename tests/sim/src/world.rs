@@ -23,7 +23,7 @@ use dormouse_engine::op::Op;
 use dormouse_engine::pool::Pool;
 use dormouse_engine::record::Record;
 use dormouse_engine::time::Deadlines;
-use dormouse_engine::timer::Outcome;
+use dormouse_engine::timer::{Fate, Outcome};
 use std::collections::BTreeMap;
 
 /// Something that is to happen.
@@ -82,6 +82,16 @@ pub struct Counts {
     pub cancels: u64,
     /// Changes that were stored for a sleeping node.
     pub pendings: u64,
+    /// Requests that were asked again with the same id.
+    pub repeats: u64,
+    /// Runs that somebody asked for, and was told of.
+    pub asked_runs: u64,
+    /// Occurrences that were noted as lost.
+    pub lost_runs: u64,
+    /// Occurrences that were noted as dead.
+    pub dead_runs: u64,
+    /// Notes of occurrences that were skipped.
+    pub skips: u64,
 }
 
 impl Counts {
@@ -103,6 +113,11 @@ impl Counts {
             (&mut self.refusals, other.refusals),
             (&mut self.cancels, other.cancels),
             (&mut self.pendings, other.pendings),
+            (&mut self.repeats, other.repeats),
+            (&mut self.asked_runs, other.asked_runs),
+            (&mut self.lost_runs, other.lost_runs),
+            (&mut self.dead_runs, other.dead_runs),
+            (&mut self.skips, other.skips),
         ];
         for (mine, more) in pairs {
             *mine += more;
@@ -127,6 +142,8 @@ pub(crate) struct World {
     pub(crate) broken: Option<Violation>,
     /// How long every run takes, if a stage says so.
     pub(crate) run_length: Option<u64>,
+    /// Whether every run fails, if a stage says how long it takes.
+    pub(crate) runs_fail: bool,
     pub(crate) quiet: bool,
     /// In the quiet, machines sleep whenever they may.
     pub(crate) sleepy: bool,
@@ -149,6 +166,7 @@ impl World {
             counts: Counts::default(),
             broken: None,
             run_length: None,
+            runs_fail: false,
             quiet: false,
             sleepy: false,
             plan,
@@ -210,11 +228,21 @@ impl World {
                 self.counts.pulled += u64::from(!own);
             }
             Fact::Woke => self.counts.wakes += 1,
+            Fact::Noted { run, .. } => self.count_fate(run.fate),
             _ => {}
         }
         self.trace.note(self.now, || format!("     {fact:?}"));
         if let Err(violation) = self.rules.see(self.now, fact) {
             self.broken.get_or_insert(violation);
+        }
+    }
+
+    fn count_fate(&mut self, fate: Fate) {
+        match fate {
+            Fate::Lost => self.counts.lost_runs += 1,
+            Fate::Dead => self.counts.dead_runs += 1,
+            Fate::Skipped(_) => self.counts.skips += 1,
+            _ => {}
         }
     }
 

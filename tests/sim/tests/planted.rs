@@ -17,6 +17,12 @@ fn is_found(fault: Fault, kinds: &[Kind], within: usize) {
     let found = planted::with(fault, || {
         seeds(kinds).take(within).find_map(|seed| run(seed).err())
     });
+    if let Some(failure) = &found {
+        println!(
+            "{fault:?}: seed {}, {}",
+            failure.seed, failure.violation.rule
+        );
+    }
     assert!(
         found.is_some(),
         "{fault:?} is not found within {within} seeds"
@@ -112,6 +118,50 @@ fn a_node_that_acknowledges_before_the_coordinator_has_it_is_found() {
 #[test]
 fn a_sentry_that_sleeps_through_is_found() {
     is_found(Fault::SleepThrough, &[Kind::Calm, Kind::Sleepers], 40);
+}
+
+#[test]
+fn a_coordinator_that_forgets_which_runs_may_overlap_is_found() {
+    is_found(
+        Fault::ForgetOverlapAtRestart,
+        &[Kind::Crashes, Kind::Everything],
+        200,
+    );
+}
+
+#[test]
+fn what_may_begin_once_and_is_tried_again_is_found() {
+    is_found(Fault::RetryAtMostOnce, &[Kind::Calm, Kind::Crashes], 60);
+}
+
+#[test]
+fn a_pause_that_a_hand_over_forgets_is_found() {
+    is_found(Fault::ForgetThePause, &[Kind::Calm], 100);
+}
+
+#[test]
+fn an_edit_that_goes_back_in_time_is_found() {
+    is_found(Fault::RunBeforeTheEdit, &[Kind::Calm], 100);
+}
+
+#[test]
+fn a_request_that_is_done_each_time_it_is_asked_is_found() {
+    is_found(Fault::ForgetTheRequest, &[Kind::Calm], 100);
+}
+
+#[test]
+fn what_begins_after_it_has_expired_is_found() {
+    is_found(Fault::IgnoreExpiry, &[Kind::Calm], 60);
+}
+
+#[test]
+fn occurrences_that_are_not_counted_are_found() {
+    is_found(Fault::MiscountOccurrences, &[Kind::Calm], 60);
+}
+
+#[test]
+fn a_replaced_run_that_keeps_its_right_is_found() {
+    is_found(Fault::KeepTheReplaced, &[Kind::Calm, Kind::Crashes], 100);
 }
 
 #[test]

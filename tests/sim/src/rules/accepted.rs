@@ -36,12 +36,17 @@ impl Rule for Accepted {
 
 impl Accepted {
     fn once(&mut self, known: &Known, uid: Uid, timer: &Timer) -> Result<(), Violation> {
-        let Some(last) = &timer.last else {
+        // A dead one may be run again.
+        let last = timer.last.as_ref();
+        let Some(last) = last.filter(|last| last.ending != Ending::Dead) else {
             return Ok(());
         };
         let Some(launch) = known.launches.get(&(uid, last.token)) else {
             return Ok(());
         };
+        if known.subjects.get(&uid).is_some_and(|it| it.excused) {
+            return Ok(());
+        }
         let key = (uid, launch.generation, launch.nominal);
         let first = *self.runs.entry(key).or_insert(last.token);
         if first != last.token {

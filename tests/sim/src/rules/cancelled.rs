@@ -98,7 +98,7 @@ impl Final {
             ) => u64::MAX,
             (
                 Op::Change {
-                    change: Change::Rearm { .. },
+                    change: Change::Rearm { .. } | Change::Update { .. },
                     ..
                 },
                 Answer::Timer(timer),

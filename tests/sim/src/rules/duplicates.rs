@@ -14,37 +14,19 @@ impl Rule for Duplicates {
         let Fact::Launched { run, .. } = fact else {
             return Ok(());
         };
-        let same =
-            |launch: &&Launch| launch.generation == run.generation && launch.nominal == run.nominal;
-        let launches: Vec<&Launch> = known.launches_of(run.uid).filter(same).collect();
+        let launches = known.launches_of_occurrence(run.uid, (run.generation, run.nominal));
         let settled = launches
             .iter()
             .filter(|launch| reason_to_repeat(known, launch))
             .count();
-        let Some(first) = launches.iter().map(|launch| launch.at).min() else {
-            return Ok(());
-        };
-        let home = known
+        let ended = known.rights_ended(run.uid, &launches);
+        let requeued = known
             .subjects
             .get(&run.uid)
-            .and_then(|subject| known.home_of(subject));
-        let since = Moment(first.0.saturating_sub(2 * known.lease));
-        let involved =
-            |node: usize| home == Some(node) || launches.iter().any(|launch| launch.node == node);
-        let breaks = known
-            .breaks
-            .iter()
-            .filter(|(at, node)| *at >= since && involved(*node))
-            .count();
-        // A home that runs on without the coordinator launches what somebody else launches, too.
-        let isolated = known.isolated.iter().filter(|(node, (from, until))| {
-            let over = until.is_some_and(|until| until < since);
-            involved(**node) && !over && *from < since
-        });
-        let isolated = isolated.count();
-        if launches.len() > 1 + settled + breaks + isolated {
+            .map_or(0, |it| it.requeues.len());
+        if launches.len() > 1 + settled + ended + requeued {
             let what = format!(
-                "{} was launched {} times; {settled} of them failed or were given up, {breaks} rights ended and {isolated} had",
+                "{} was launched {} times; {settled} of them failed or were given up, and {ended} rights ended",
                 run.nominal,
                 launches.len()
             );
@@ -54,7 +36,7 @@ impl Rule for Duplicates {
     }
 }
 
-fn reason_to_repeat(known: &Known, launch: &Launch) -> bool {
+pub(super) fn reason_to_repeat(known: &Known, launch: &Launch) -> bool {
     let failed = matches!(
         launch.ended,
         Some((_, Outcome::Failed { .. } | Outcome::Interrupted { .. }))

@@ -22,18 +22,20 @@ impl Rule for Invention {
         if subject.creates_refused == subject.creates_asked {
             return Err(broken(RULE, run.uid, "its creation was refused".into()));
         }
-        if run.generation > 1 + subject.moves_max {
+        let generation_max = subject.generation_max();
+        if run.generation > generation_max {
             let what = format!(
-                "generation {} runs, but it was moved at most {} times",
-                run.generation, subject.moves_max
+                "generation {} runs, but by the requests it is at most {generation_max}",
+                run.generation
             );
             return Err(broken(RULE, run.uid, what));
         }
         let wrong = match (&subject.new.when, &subject.acknowledged) {
             // A creation that was repeated elsewhere may have been accepted at another time, too.
             _ if run.generation > 1 || subject.creates_asked > 1 => false,
+            _ if subject.may_be_asked_for(run.nominal) => false,
             (When::At(time), _) => run.nominal != *time,
-            (When::After(_), Some(timer)) => timer.due().is_some_and(|due| due != run.nominal),
+            (When::After(_), Some(timer)) => !subject.names(1, run.nominal) && !timer.is_over(),
             (When::Every { .. } | When::Cron(_), Some(timer)) => {
                 let before = dormouse_engine::time::WallTime(run.nominal.0 - 1);
                 timer.spec.schedule.next_after(before) != Some(run.nominal)

@@ -1,15 +1,18 @@
 //! What more than one rule needs to know: what was asked and answered, what ran, what broke.
 
-use crate::clock::Moment;
+mod subject;
+
+pub(super) use subject::Subject;
+
+use crate::clock::{Moment, wall_at};
 use crate::fact::{Break, Fact};
 use crate::plan::Plan;
 use crate::process::Who;
 use dormouse_engine::id::{NodeId, TimerName, Token, Uid};
 use dormouse_engine::ledger::Stance;
-use dormouse_engine::op::{Answer, Cancelled, Change, Op, Refusal};
-use dormouse_engine::time::LogIndex;
-use dormouse_engine::time::WallTime;
-use dormouse_engine::timer::{Durability, NewTimer, Outcome, Placement, Timer};
+use dormouse_engine::op::{Answer, Op};
+use dormouse_engine::time::{LogIndex, WallTime};
+use dormouse_engine::timer::{Durability, Outcome, Placement, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One launch of a run.
@@ -25,28 +28,10 @@ pub(crate) struct Launch {
     pub(crate) ended: Option<(Moment, Outcome)>,
 }
 
-/// A timer, as far as its users know.
-#[derive(Debug)]
-pub(super) struct Subject {
-    pub(super) new: NewTimer,
-    /// As it was when its creation was acknowledged.
-    pub(super) acknowledged: Option<Timer>,
-    /// The newest generation that was acknowledged.
-    pub(super) generation: u64,
-    /// How often it may have been moved: a home that lost its disk may apply again what waited for it.
-    pub(super) moves_max: u64,
-    pub(super) cancel_asked: bool,
-    pub(super) cancel_acknowledged: bool,
-    /// The cancellation waits for the home, or has waited.
-    pub(super) cancel_stored: bool,
-    pub(super) creates_asked: u64,
-    pub(super) creates_refused: u64,
-    /// It, or a change of it, may be lost: its class does not survive what happened.
-    pub(super) excused: bool,
-}
-
 pub(super) struct Request {
     pub(super) at: Who,
+    /// When it was asked.
+    pub(super) asked: Moment,
     pub(super) op: Op,
     pub(super) uid: Option<Uid>,
 }
@@ -128,9 +113,56 @@ impl Known {
         self.nodes.iter().position(|node| node == home)
     }
 
+    /// The launches of one occurrence.
+    pub(super) fn launches_of_occurrence(
+        &self,
+        uid: Uid,
+        (generation, nominal): (u64, WallTime),
+    ) -> Vec<&Launch> {
+        let same = |it: &&Launch| it.generation == generation && it.nominal == nominal;
+        self.launches_of(uid).filter(same).collect()
+    }
+
+    /// How often a right to run this timer has ended since some leases before the first of these launches, and how
+    /// many nodes ran on without the coordinator: each may have launched once more.
+    pub(super) fn rights_ended(&self, uid: Uid, launches: &[&Launch]) -> usize {
+        let first = launches.iter().map(|launch| launch.at).min();
+        let since = Moment(first.unwrap_or_default().0.saturating_sub(2 * self.lease));
+        let home = self.subjects.get(&uid).and_then(|it| self.home_of(it));
+        let involved =
+            |node: usize| home == Some(node) || launches.iter().any(|it| it.node == node);
+        let breaks = self.breaks.iter();
+        let breaks = breaks.filter(|(at, node)| *at >= since && involved(*node));
+        let isolated = self.isolated.iter().filter(|(node, (from, until))| {
+            let over = until.is_some_and(|until| until < since);
+            involved(**node) && !over && *from < since
+        });
+        breaks.count() + isolated.count()
+    }
+
+    /// Whether nothing has happened to the home of this timer, or to whoever launched it, that its class has to
+    /// survive: what is told of it is complete then.
+    pub(super) fn is_undisturbed(&self, uid: Uid) -> bool {
+        let launches: Vec<&Launch> = self.launches_of(uid).collect();
+        let home = self.subjects.get(&uid).and_then(|it| self.home_of(it));
+        let involved =
+            |node: usize| home == Some(node) || launches.iter().any(|it| it.node == node);
+        !self.breaks.iter().any(|(_, node)| involved(*node))
+    }
+
+    /// Whether a node may have run on without the coordinator at some moment since.
+    pub(super) fn is_isolated_since(&self, node: usize, since: Moment) -> bool {
+        let isolated = self.isolated.get(&node);
+        isolated.is_some_and(|(_, until)| until.is_none_or(|until| until >= since))
+    }
+
     pub(super) fn learn(&mut self, at: Moment, fact: &Fact) {
         match fact {
-            Fact::Asked { request, at, op } => self.asked(*request, *at, op),
+            Fact::Asked {
+                request,
+                at: who,
+                op,
+            } => self.asked(at, (*request, *who), op),
             Fact::Answered {
                 request, answer, ..
             } => self.answered(*request, answer),
@@ -174,7 +206,11 @@ impl Known {
             Fact::Standing { node, stance: None } => drop(self.standings.0.remove(node)),
             Fact::Broke { node, why } => self.broke(at, *node, *why),
             Fact::Quiet => self.quiet = Some(at),
-            Fact::Decided { .. } | Fact::Kept { .. } | Fact::Woke => {}
+            Fact::Kept {
+                uid,
+                timer: Some(timer),
+            } => self.learn_spec(*uid, timer),
+            Fact::Decided { .. } | Fact::Kept { .. } | Fact::Noted { .. } | Fact::Woke => {}
         }
     }
 
@@ -210,14 +246,23 @@ impl Known {
         }
     }
 
+    fn learn_spec(&mut self, uid: Uid, timer: &Timer) {
+        if let Some(subject) = self.subjects.get_mut(&uid) {
+            subject.learn(timer);
+        }
+    }
+
     fn committed(&mut self, uid: Uid, timer: Option<&Timer>) {
         match timer {
-            Some(timer) => drop(self.ledger.insert(uid, timer.clone())),
+            Some(timer) => {
+                self.learn_spec(uid, timer);
+                self.ledger.insert(uid, timer.clone());
+            }
             None => drop(self.ledger.remove(&uid)),
         }
     }
 
-    fn asked(&mut self, request: u64, at: Who, op: &Op) {
+    fn asked(&mut self, moment: Moment, (request, at): (u64, Who), op: &Op) {
         let uid = match op {
             Op::Create(new) => Some(new.uid),
             Op::Look { name } | Op::Change { name, .. } | Op::Runs { name, .. } => {
@@ -226,40 +271,17 @@ impl Known {
             Op::List { .. } | Op::Dead { .. } | Op::News { .. } | Op::Activity { .. } => None,
         };
         if let Op::Create(new) = op {
-            self.subjects.entry(new.uid).or_insert_with(|| Subject {
-                new: (**new).clone(),
-                acknowledged: None,
-                generation: 0,
-                moves_max: 0,
-                cancel_asked: false,
-                cancel_acknowledged: false,
-                cancel_stored: false,
-                creates_asked: 0,
-                creates_refused: 0,
-                excused: false,
-            });
+            let subject = || Subject::new((**new).clone());
+            self.subjects.entry(new.uid).or_insert_with(subject);
         }
         if let Some(subject) = uid.and_then(|uid| self.subjects.get_mut(&uid)) {
-            subject.creates_asked += u64::from(matches!(op, Op::Create(_)));
-            subject.moves_max += u64::from(matches!(
-                op,
-                Op::Change {
-                    change: Change::Rearm { .. },
-                    ..
-                }
-            ));
-            subject.cancel_asked |= matches!(
-                op,
-                Op::Change {
-                    change: Change::Cancel,
-                    ..
-                }
-            );
+            subject.asked(wall_at(moment), op);
         }
         self.requests.insert(
             request,
             Request {
                 at,
+                asked: moment,
                 op: op.clone(),
                 uid,
             },
@@ -276,49 +298,13 @@ impl Known {
         let Some(subject) = self.subjects.get_mut(uid) else {
             return;
         };
-        match (op, answer) {
-            (Op::Create(_), Answer::Timer(timer)) => {
-                self.names.insert(timer.name.clone(), *uid);
-                subject
-                    .acknowledged
-                    .get_or_insert_with(|| (**timer).clone());
-                subject.generation = subject.generation.max(timer.generation);
-            }
-            (
-                Op::Change {
-                    change: Change::Rearm { .. },
-                    ..
-                },
-                Answer::Timer(timer),
-            ) => {
-                subject.generation = subject.generation.max(timer.generation);
-                subject.excused |= !self.standings.is_replicating(subject);
-            }
-            (
-                Op::Change {
-                    change: Change::Cancel,
-                    ..
-                },
-                Answer::Cancelled(outcome),
-            ) => {
-                subject.cancel_acknowledged |= *outcome != Cancelled::AlreadyFired;
-                subject.excused |= !self.standings.is_replicating(subject);
-            }
-            (
-                Op::Change {
-                    change: Change::Cancel,
-                    ..
-                },
-                Answer::Pending,
-            ) => {
-                subject.cancel_acknowledged = true;
-                subject.cancel_stored = true;
-            }
-            (Op::Create(_), Answer::Refused(refusal)) => {
-                let final_word = !matches!(refusal, Refusal::Unavailable { .. });
-                subject.creates_refused += u64::from(final_word);
-            }
-            _ => {}
+        if let (Op::Create(_), Answer::Timer(timer)) = (op, answer) {
+            self.names.insert(timer.name.clone(), *uid);
+        }
+        subject.answered(op, answer);
+        let done = !matches!(answer, Answer::Refused(_) | Answer::Pending);
+        if matches!(op, Op::Change { .. }) && done {
+            subject.excused |= !self.standings.is_replicating(subject);
         }
     }
 
@@ -341,8 +327,13 @@ impl Known {
             if home.is_some_and(|home| home != name) {
                 continue;
             }
+            let light = subject.new.durability == Durability::Ephemeral;
+            let ended = matches!(why, Break::Crash | Break::Left);
             if why == Break::Wipe {
-                subject.moves_max *= 2;
+                subject.wiped += 1;
+            }
+            if why == Break::Wipe || light && ended {
+                subject.forgotten();
             }
             let known = self.ledger.get(uid);
             let kept = known.is_some_and(|_| away);

@@ -6,7 +6,7 @@ use crate::plan::QUIET_MS;
 use crate::rules::known::Known;
 use dormouse_engine::id::Uid;
 use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{Phase, Placement, Timer};
+use dormouse_engine::timer::{Overlap, Phase, Placement, Timer};
 
 /// So late may a run be at the end: a wake ladder with a retry.
 const LATE: Millis = Millis(6_000);
@@ -26,10 +26,9 @@ impl Rule for Liveness {
         for (uid, timer) in all.filter(|(_, timer)| reachable(timer)) {
             settled(*uid, timer, ending.clock)?;
         }
-        let owned = ending
-            .owned
-            .iter()
-            .filter(|(_, timer)| timer.spec.schedule.is_recurring() && !timer.is_over());
+        let owned = ending.owned.iter().filter(|(_, timer)| {
+            timer.spec.schedule.is_recurring() && !timer.paused && !timer.is_over()
+        });
         for (uid, timer) in owned.filter(|(_, timer)| reachable(timer)) {
             recurred(known, *uid, timer, ending.clock)?;
         }
@@ -38,17 +37,28 @@ impl Rule for Liveness {
 }
 
 fn settled(uid: Uid, timer: &Timer, clock: WallTime) -> Result<(), Violation> {
-    match &timer.phase {
-        Phase::Waiting { due, .. } if *due + LATE < clock => {
-            let what = format!("it is due since {due}, and it is {clock}");
-            Err(broken("nothing stays overdue", uid, what))
+    let waits_for_run = timer.is_running()
+        && matches!(
+            timer.spec.policy.overlap,
+            Overlap::Skip | Overlap::BufferOne
+        );
+    for line in timer.lines() {
+        match line {
+            Phase::Waiting { occurrence, due } if *due + LATE < clock => {
+                let paused = timer.paused && !occurrence.manual;
+                if !paused && !waits_for_run {
+                    let what = format!("it is due since {due}, and it is {clock}");
+                    return Err(broken("nothing stays overdue", uid, what));
+                }
+            }
+            Phase::Running { started, by, .. } if *started + LONG < clock => {
+                let what = format!("{by} runs it since {started}, and it is {clock}");
+                return Err(broken("nothing runs for ever", uid, what));
+            }
+            _ => {}
         }
-        Phase::Running { started, by, .. } if *started + LONG < clock => {
-            let what = format!("{by} runs it since {started}, and it is {clock}");
-            Err(broken("nothing runs for ever", uid, what))
-        }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn recurred(known: &Known, uid: Uid, timer: &Timer, clock: WallTime) -> Result<(), Violation> {
@@ -58,17 +68,14 @@ fn recurred(known: &Known, uid: Uid, timer: &Timer, clock: WallTime) -> Result<(
     let (from, until) = (clock - STRETCH, clock - LATE);
     let settled = wall_at(quiet.plus(ms(QUIET_MS) - ms(STRETCH.0)));
     let mut nominal = from.max(settled);
-    while let Some(next) = timer
-        .spec
-        .schedule
-        .next_after(nominal)
-        .filter(|next| *next <= until)
-    {
+    // Who is never late by much is skipped while everybody has to be woken first.
+    let strict = timer.spec.policy.misfire.grace >= LATE;
+    while let Some(next) = timer.spec.next_after(nominal).filter(|next| *next <= until) {
         let count = known
             .launches_of(uid)
             .filter(|launch| launch.nominal == next)
             .count();
-        if count != 1 {
+        if count > 1 || strict && count == 0 {
             let what = format!("{next} was launched {count} times");
             return Err(broken("what recurs has recurred", uid, what));
         }

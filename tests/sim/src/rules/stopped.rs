@@ -21,6 +21,10 @@ impl Rule for Stopped {
         else {
             return Ok(());
         };
+        // A home that has lost its disk takes what is asked for again for new.
+        if known.subjects.get(uid).is_some_and(|it| it.wiped > 0) {
+            return Ok(());
+        }
         let shipped = known.ledger.get(uid).filter(|timer| timer.is_movable());
         if shipped.is_some_and(|timer| timer.spec.durability.is_replicated() || !own) {
             let what = format!(

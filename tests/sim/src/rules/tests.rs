@@ -1,5 +1,7 @@
 //! The rules are tested themselves: one bad history for each must be rejected, and a good one accepted.
 
+mod policies;
+
 use super::*;
 use crate::clock::{BEGIN, ms};
 use crate::fact::Break;
@@ -180,6 +182,9 @@ fn a_good_history_is_accepted() {
     tale.good(1_000, &launched(HOME, 50));
     tale.good(1_100, &ended(50, Outcome::Done));
     tale.ledger(1_101, done(50));
+    let run = done(50).noted.pop().expect("its end is noted");
+    let run = Box::new(run);
+    tale.good(1_102, &Fact::Noted { uid: UID, run });
     assert_eq!(tale.end(Some(done(50))), Ok(()));
 }
 
