@@ -120,7 +120,7 @@ fn hint(error: &Error) -> Option<String> {
             "write --addr http://127.0.0.1:7400 or --addr unix:/run/dormouse/agent.sock, or set DORMOUSE_ADDR"
         }
         Error::AlreadyExists { .. } => {
-            "choose another name, or move the timer with `dormouse timer rearm`"
+            "`dormouse timer rearm` moves the one that exists, `dormouse timer update` changes it"
         }
         Error::Stale { .. } => "it changed meanwhile: read it again and decide afresh",
         Error::Unavailable {

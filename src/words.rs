@@ -16,8 +16,8 @@ const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-/// No coordinator accepts a payload of more than 1 MiB, so no more of a file is read.
-const PAYLOAD_BYTES_MAX: u64 = 1 << 20;
+/// No coordinator accepts a payload of more than 64 KiB, so no more of a file is read.
+const PAYLOAD_BYTES_MAX: u64 = 64 << 10;
 
 /// Reads `90s`, `15m`, `2h30m`, `500ms`: whole numbers with units from days to milliseconds, the longest first.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -76,7 +76,7 @@ fn read(from: impl io::Read, name: &str) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("cannot read the payload from {name}: {error}"))?;
     if payload.len() as u64 > PAYLOAD_BYTES_MAX {
         return Err(format!(
-            "the payload from {name} is above 1 MiB; keep it elsewhere and let the timer carry its address"
+            "the payload from {name} is above 64 KiB; keep it elsewhere and let the timer carry its address"
         ));
     }
     Ok(payload)
@@ -204,7 +204,7 @@ mod tests {
         let named = format!("@{}", path.display());
         assert_eq!(payload(&named), Ok(vec![0, 255]));
         std::fs::write(&path, vec![0; (1 << 20) + 1]).unwrap();
-        assert!(payload(&named).unwrap_err().contains("1 MiB"));
+        assert!(payload(&named).unwrap_err().contains("64 KiB"));
         assert!(
             payload("@/nowhere/at/all")
                 .unwrap_err()
