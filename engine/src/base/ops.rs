@@ -168,7 +168,10 @@ impl Base {
         let asked_by_owner = matches!(origin, Origin::Change(_));
         let own_name = name.node.as_ref() == Some(self.node());
         let own_and_here = own_name && !self.names.contains_key(name) && !self.meta.handed_over;
-        if asked_by_owner || own_and_here {
+        if asked_by_owner && self.names.contains_key(name) {
+            // It is being handed over: neither side can change it just now.
+            self.answer(origin, self.unavailable("it is on its way to the group"));
+        } else if asked_by_owner || own_and_here {
             self.answer(origin, not_found(name));
         } else {
             self.forward(origin, op.clone());

@@ -260,7 +260,11 @@ impl Base {
                 .timers
                 .get(&uid)
                 .is_some_and(|entry| timer.token > entry.timer.token);
-            if self.awaited.remove(&uid) || newer {
+            // One that was brought from elsewhere is given without having been claimed.
+            let unknown = !self.timers.contains_key(&uid)
+                && !self.gone.contains(&uid)
+                && self.departed.get(uid).is_none();
+            if self.awaited.remove(&uid) || newer || unknown {
                 self.adopt(timer);
                 back.insert(uid);
             } else if held {

@@ -142,6 +142,10 @@ impl Base {
 
     /// Launches what is due of a timer, or lets it wait for a worker; either way it leaves its queue.
     pub(super) fn try_launch(&mut self, now: Now, uid: Uid) {
+        let isolated = |entry: &Entry| self.is_isolated(now, entry);
+        if self.timers.get(&uid).is_some_and(isolated) {
+            return self.wait_for_room(now, uid);
+        }
         let Some(nominal) = self.make_ready(now, uid) else {
             return;
         };
@@ -151,12 +155,16 @@ impl Base {
         if entry.must_be_claimed() && self.may_hand() {
             return self.hand(now, uid);
         }
-        let held_back = entry.must_be_claimed() || self.is_isolated(now, entry);
-        if !held_back && self.runs.is_free(&entry.timer.spec.handler) {
+        if !entry.must_be_claimed() && self.runs.is_free(&entry.timer.spec.handler) {
             self.launch_own(now, uid, nominal);
         } else {
-            self.adjust(uid, |entry| entry.starved = Some(now.boot));
+            self.wait_for_room(now, uid);
         }
+    }
+
+    /// Out of the queue of what is due, so that it delays no other.
+    fn wait_for_room(&mut self, now: Now, uid: Uid) {
+        self.adjust(uid, |entry| entry.starved = Some(now.boot));
     }
 
     /// Applies misfire, overlap and expiry to what is due. What a later occurrence takes the place of is given up.

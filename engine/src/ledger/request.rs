@@ -152,10 +152,7 @@ impl Ledger {
         }
         let uid = match self.find_to_change(op, name, now) {
             Ok(uid) => uid,
-            Err(routed) => {
-                self.forget_revived(op);
-                return routed;
-            }
+            Err(routed) => return routed,
         };
         if *change == Change::Cancel {
             return Routed::Done(self.cancel(uid, (name, *request), now));

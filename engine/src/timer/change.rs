@@ -5,6 +5,7 @@ use super::{
     Effort, Ending, Isolation, Occurrence, Overlap, Payload, Phase, Policy, Remembered, RunRecord,
     Skip, Timer,
 };
+use crate::departed::used_before;
 use crate::ledger::{new_time, no_dead_run, refuse_schedule};
 use crate::op::{Answer, Change, NewTime, RearmMode, Refusal, Setting};
 use crate::planted::{self, Fault};
@@ -43,9 +44,18 @@ impl Timer {
         if let Some(known) = self.remembered(asked.request) {
             return self.answer_again(known, digest, asked.now);
         }
+        let made_it = asked.request != 0 && asked.request == self.request;
+        if made_it && matches!(change, Change::Update { .. }) {
+            // It was made by this request, because there was none.
+            return Ok(self.shown());
+        }
         let mut new = self.clone();
         let nominal = new.make(asked, change)?;
         new.remember(asked.request, digest, nominal);
+        if new.revision == self.revision && new != *self {
+            // What is remembered has to be known wherever the timer goes.
+            new.revision = new.revision.saturating_add(1);
+        }
         *self = new;
         let run = nominal.and_then(|nominal| self.record_of_line(nominal, asked.now));
         Ok(run.map_or_else(|| self.shown(), |run| Answer::Run(Box::new(run))))
@@ -100,11 +110,7 @@ impl Timer {
         now: WallTime,
     ) -> Result<Answer, Refusal> {
         if known.digest != digest {
-            return Err(Refusal::Invalid {
-                field: "request_id".into(),
-                why: "was used before with another request; use a fresh one for each request"
-                    .into(),
-            });
+            return Err(used_before());
         }
         let Some(nominal) = known.nominal else {
             return Ok(self.shown());
@@ -180,7 +186,10 @@ impl Timer {
         let Some(last) = self.phase.occurrence().map(Occurrence::last_nominal) else {
             return;
         };
-        let latest = self.latest_nominal(last, now).0;
+        let (latest, before) = self.latest_nominal(last, now);
+        if latest > last {
+            self.note_skipped(latest, before.saturating_sub(1), Skip::Paused, now);
+        }
         if let Phase::Waiting { occurrence, .. } | Phase::Running { occurrence, .. } =
             &mut self.phase
         {
@@ -189,8 +198,7 @@ impl Timer {
     }
 
     fn latest_nominal(&self, from: WallTime, now: WallTime) -> (WallTime, u64) {
-        let until = now - self.delay();
-        let latest = self.spec.schedule.latest_at_or_before(from, until);
+        let latest = self.latest_due(from, now);
         (latest.nominal, latest.skipped)
     }
 
@@ -231,7 +239,7 @@ impl Timer {
     /// Two occurrences of one timer have two nominal times.
     fn add_asked_for(&mut self, nominal: WallTime, now: WallTime) -> WallTime {
         let mut nominal = nominal;
-        while self.lines().any(|line| line.is(nominal)) {
+        while self.has(nominal) || self.comes_next(nominal) {
             nominal = nominal + Millis(1);
         }
         self.beside.push(Phase::Waiting {
@@ -242,6 +250,12 @@ impl Timer {
             due: now,
         });
         nominal
+    }
+
+    /// Whether the schedule has this time next.
+    fn comes_next(&self, nominal: WallTime) -> bool {
+        let last = self.phase.occurrence().map(Occurrence::last_nominal);
+        last.and_then(|last| self.spec.next_after(last)) == Some(nominal)
     }
 
     fn update(
@@ -286,10 +300,12 @@ impl Timer {
         }
         self.check_policy()?;
         // Read, changed in another field and written back, it keeps its time.
-        let moves = self.spec.schedule != before;
+        let recurs = self.spec.schedule.is_recurring();
+        let widens =
+            |it: &Setting| matches!(it, Setting::End(_) | Setting::OccurrencesMax(_)) && recurs;
+        let moves = self.spec.schedule != before || settings.iter().any(widens);
         let flew = flies(&self.phase, flying);
         self.begin_generation(now);
-        let recurs = self.spec.schedule.is_recurring();
         let phase = match self.phase.clone() {
             over @ Phase::Over { .. } if !moves => over,
             Phase::Waiting { occurrence, .. } if !moves && !recurs && !flew => {

@@ -94,7 +94,7 @@ impl Timer {
         true
     }
 
-    fn latest_due(&self, from: WallTime, until: WallTime) -> Missed {
+    pub(super) fn latest_due(&self, from: WallTime, until: WallTime) -> Missed {
         let until = until - self.delay();
         let last = self.spec.policy.bounds.end.map(|end| end - Millis(1));
         let until = last.map_or(until, |last| until.min(last));
@@ -115,9 +115,9 @@ impl Timer {
 }
 
 /// The latest of some occurrences, and how many come before it.
-struct Missed {
-    nominal: WallTime,
-    skipped: u64,
+pub(super) struct Missed {
+    pub(super) nominal: WallTime,
+    pub(super) skipped: u64,
 }
 
 impl Missed {
