@@ -198,6 +198,11 @@ impl Base {
     fn note_there(&mut self, timer: &Timer) {
         self.change(timer.uid, |entry| {
             entry.shipped = entry.shipped.max(timer.revision);
+            if entry.timer != *timer {
+                // What its home knows better is news there, whatever was noted meanwhile.
+                let newest = entry.timer.revision.max(timer.revision);
+                entry.timer.revision = newest.saturating_add(1);
+            }
         });
     }
 

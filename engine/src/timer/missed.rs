@@ -37,9 +37,18 @@ impl Timer {
     }
 
     fn expire(&mut self, occurrence: Occurrence, now: WallTime) {
-        let latest = self.latest_due(occurrence.nominal, now);
-        let before = occurrence.missed.saturating_add(latest.skipped);
-        self.note_skipped(latest.nominal, before, Skip::Expired, now);
+        // What lies between is dealt with already, if it has waited for a run.
+        let from = occurrence.last_nominal();
+        let latest = self.latest_due(from, now);
+        if from > occurrence.nominal {
+            self.note_skipped(occurrence.nominal, occurrence.missed, Skip::Expired, now);
+            if latest.skipped > 0 {
+                self.note_skipped(latest.nominal, latest.skipped - 1, Skip::Expired, now);
+            }
+        } else {
+            let latest = latest.standing_for(occurrence);
+            self.note_skipped(latest.nominal, latest.skipped, Skip::Expired, now);
+        }
         let ending = Ending::Skipped(Skip::Expired);
         self.change(Phase::Over { ending, at: now });
     }
