@@ -31,4 +31,4 @@ bench:
 	cargo bench --workspace
 
 full:
-	.ci/run
+	FULL=1 SEEDS=50000 .ci/run

@@ -1,10 +1,14 @@
 //! `dormouse agent`: runs the agent of a node until it is asked to end; it then hands its timers over.
 
+mod targets;
+
+pub(crate) use targets::Targets;
+
 use crate::failure::Failure;
 use crate::{names, shutdown, words};
 use clap::Args;
 use dormouse_agent::engine::id::{NodeId, PoolId, RackId};
-use dormouse_agent::{Address, Config};
+use dormouse_agent::{Address, Config, Error};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +55,9 @@ pub(crate) struct Arguments {
     /// Listen where other machines can reach it, although there is no TLS yet.
     #[arg(long, env = "DORMOUSE_INSECURE")]
     insecure: bool,
+
+    #[command(flatten)]
+    targets: Targets,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -63,8 +70,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         data: arguments.data,
         replicate_after: arguments.replicate_after,
         insecure: arguments.insecure,
+        targets: arguments.targets.read().map_err(told)?,
     };
     let shutdown = shutdown::asked()?;
     let ended = Box::pin(dormouse_agent::run(config, shutdown)).await;
-    ended.map_err(|error| Failure::with_code(error.exit_code(), error))
+    ended.map_err(told)
+}
+
+fn told(error: impl Into<Error>) -> Failure {
+    let error = error.into();
+    Failure::with_code(error.exit_code(), error)
 }

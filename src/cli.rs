@@ -3,6 +3,9 @@
 //! The arguments of a command are declared in its own file. Whatever is wrong in itself (a name, a duration, a
 //! missing flag) is refused here with exit code 2, before anything is done.
 
+#[cfg(test)]
+mod reference;
+
 use crate::failure::Failure;
 use crate::logs::Form;
 use crate::output::Output;
@@ -89,12 +92,16 @@ pub(crate) enum Command {
     Dev(crate::dev::Arguments),
     /// Show in half a minute what Dormouse does, with real processes on this machine.
     Demo(crate::demo::Arguments),
-    /// Create, read, move and cancel timers.
+    /// Create, read, change, run and cancel timers.
     #[command(subcommand)]
     Timer(crate::timer::Command),
     /// Import crontabs, and show what cron expressions mean.
     #[command(subcommand)]
     Cron(crate::cron::Command),
+    /// Import timers: an export of Dormouse, or what another scheduler has.
+    Import(crate::import::Arguments),
+    /// Write everything that a coordinator keeps to standard output.
+    Export(crate::export::Arguments),
     /// Read nodes, and make them idle or active.
     #[command(subcommand)]
     Node(crate::node::Command),
@@ -102,6 +109,8 @@ pub(crate) enum Command {
     Topology(crate::topology::Arguments),
     /// Run what falls due at an agent: a command for each run, or a line of JSON.
     Worker(crate::worker::Arguments),
+    /// Print what a shell needs to complete command lines: `source <(dormouse completions bash)`.
+    Completions(crate::completions::Arguments),
     /// Print the version.
     Version,
 }

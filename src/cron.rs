@@ -7,22 +7,19 @@
 mod preview;
 
 use crate::cli::Peer;
-use crate::crontab::{self, Crontab, Entry, Form, Refusal};
+use crate::crontab::{self, Crontab, Entry, Form};
 use crate::failure::Failure;
 use crate::names;
 use crate::output::Row;
+use crate::source::{self, Place, validate};
 use clap::{Args, Subcommand};
 use dormouse_agent::engine::id::PoolId;
-use dormouse_agent::engine::schedule::{Cron, Schedule};
-use dormouse_agent::engine::time::WallTime;
 use dormouse_client::{Client, Error, ScheduleInfo, Target, Timer, TimerInfo};
 use serde::Serialize;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
-/// A file that is longer than this is no crontab.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+/// The handler of imported lines, unless told otherwise.
+pub(crate) const HANDLER: &str = "cron";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -38,31 +35,31 @@ pub(crate) enum Command {
 pub(crate) struct Import {
     /// The crontab; - for standard input.
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    pub(crate) file: PathBuf,
 
     /// The file has a column with users, as /etc/crontab has.
     #[arg(long)]
-    system: bool,
+    pub(crate) system: bool,
 
     /// The handler that runs the commands.
-    #[arg(long, default_value = "cron", value_name = "HANDLER", value_parser = names::handler)]
-    handler: String,
+    #[arg(long, default_value = HANDLER, value_name = "HANDLER", value_parser = names::handler)]
+    pub(crate) handler: String,
 
     /// The pool of the timers; if not given the agent's own, at a coordinator `default`.
     #[arg(long, env = "DORMOUSE_POOL", value_name = "POOL", value_parser = names::pool)]
-    pool: Option<PoolId>,
+    pub(crate) pool: Option<PoolId>,
 
     /// The IANA time zone of lines before any CRON_TZ.
     #[arg(long, default_value = "UTC", value_name = "ZONE")]
-    zone: String,
+    pub(crate) zone: String,
 
     /// Import the lines that are right, although others are wrong.
     #[arg(long)]
-    partial: bool,
+    pub(crate) partial: bool,
 
     /// Only say what would be created.
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// What became of a line.
@@ -79,7 +76,7 @@ struct Imported {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+pub(crate) enum Outcome {
     Created,
     Unchanged,
     Failed,
@@ -87,7 +84,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Unchanged => "unchanged",
@@ -119,8 +116,8 @@ pub(crate) async fn run(command: Command, peer: &Peer) -> Result<(), Failure> {
 }
 
 impl Import {
-    async fn run(self, peer: &Peer) -> Result<(), Failure> {
-        let text = read(&self.file)?;
+    pub(crate) async fn run(self, peer: &Peer) -> Result<(), Failure> {
+        let text = source::read(&self.file, "crontab")?;
         let form = if self.system {
             Form::System
         } else {
@@ -254,7 +251,7 @@ impl Import {
     }
 
     fn failed(&self, entry: &Entry, name: String, why: String) -> Imported {
-        let crontab::Place { line, column } = entry.place;
+        let Place { line, column } = entry.place;
         eprintln!("error: {}:{line}:{column}: {why}", self.file.display());
         entry.became(Outcome::Failed, name, Some(why))
     }
@@ -275,7 +272,7 @@ impl Entry {
 }
 
 /// Whether the next line would fare no better.
-fn is_of_all_lines(error: &Error) -> bool {
+pub(crate) fn is_of_all_lines(error: &Error) -> bool {
     matches!(
         error,
         Error::Unavailable { .. } | Error::TimedOut { .. } | Error::Denied { .. }
@@ -283,7 +280,7 @@ fn is_of_all_lines(error: &Error) -> bool {
 }
 
 /// The pool that a timer without one belongs to: the agent's own, at a coordinator the default.
-async fn pool_of(client: &Client) -> Result<String, Failure> {
+pub(crate) async fn pool_of(client: &Client) -> Result<String, Failure> {
     match client.own_node().await {
         Ok(node) => Ok(node.pool),
         Err(Error::Unimplemented { .. }) => Ok(names::POOL.to_owned()),
@@ -291,48 +288,9 @@ async fn pool_of(client: &Client) -> Result<String, Failure> {
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
-    let refused = |why: &dyn std::fmt::Display| {
-        Failure::failed(format!("cannot read {}: {why}", file.display()))
-    };
-    let source: Box<dyn std::io::Read> = if file == Path::new("-") {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(std::fs::File::open(file).map_err(|error| refused(&error))?)
-    };
-    let mut text = Vec::new();
-    source
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| refused(&error))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(refused(&"it is above 4 MiB, which is no crontab"));
-    }
-    String::from_utf8(text).map_err(|_| refused(&"it is not UTF-8"))
-}
-
-/// What the engine says of an expression in a zone.
-fn validate(expression: &str, zone: &str) -> Result<(), Refusal> {
-    let now = WallTime(crate::output::millis(SystemTime::now()));
-    let judged = Cron::parse(expression, zone).and_then(|cron| Schedule::Cron(cron).check(now));
-    judged.map_err(|why| Refusal {
-        offset: why.offset(),
-        why: why.to_string(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_engine_judges_expressions_and_zones() {
-        assert!(validate("*/5 * * * *", "Europe/Berlin").is_ok());
-        let wrong = validate("0 99 * * *", "UTC").unwrap_err();
-        assert_eq!(wrong.offset, Some(2), "{wrong:?}");
-        assert!(validate("0 0 30 2 *", "UTC").is_err());
-        assert!(validate("0 0 * * *", "Mars/Base").is_err());
-    }
 
     #[test]
     fn the_example_can_be_imported() {

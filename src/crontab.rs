@@ -5,8 +5,8 @@
 //! right is for the caller's `validate` to say, and whether a file with problems is applied in part for
 //! the caller to decide: nothing is done here.
 
+use crate::source::{Place, Refusal, Remark, fnv1a};
 use std::collections::BTreeMap;
-use std::fmt;
 
 #[cfg(test)]
 mod tests;
@@ -46,38 +46,6 @@ pub(crate) struct Entry {
     pub(crate) command: String,
     /// Made of the words of the command and a hash of the whole entry; unique in the file.
     pub(crate) timer_id: String,
-}
-
-/// Line and column, counted in characters from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
-}
-
-/// Something to tell about a place in the file; shown as `LINE:COLUMN: text`, for a file's name in front.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Remark {
-    pub(crate) place: Place,
-    pub(crate) text: String,
-}
-
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}: {}",
-            self.place.line, self.place.column, self.text
-        )
-    }
-}
-
-/// Why `validate` refuses a schedule.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    /// The character of the expression that is wrong, counted from 0, if it is one.
-    pub(crate) offset: Option<usize>,
-    pub(crate) why: String,
 }
 
 /// Reads a whole file. `zone` holds until a line sets `CRON_TZ`.
@@ -233,7 +201,7 @@ impl<V: Fn(&str, &str) -> Result<(), Refusal>> Reader<'_, V> {
     /// An id of the words of the command, and a hash of all that makes the entry what it is.
     fn timer_id(&mut self, expression: &str, user: Option<&str>, command: &str) -> String {
         let whole = [expression, &self.zone, user.unwrap_or(""), command].join("\0");
-        let id = format!("{}-{:08x}", slug(command), fnv1a(&whole) >> 32);
+        let id = format!("{}-{:08x}", slug(command), fnv1a(whole.as_bytes()) >> 32);
         let times = self.ids.entry(id.clone()).or_default();
         *times += 1;
         if *times == 1 {
@@ -361,11 +329,4 @@ fn slug(command: &str) -> String {
         "" => "cron".to_owned(),
         slug => slug.to_owned(),
     }
-}
-
-/// The FNV-1a hash of 64 bits: short, and the same for ever, unlike the hashes of the standard library.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

@@ -3,6 +3,7 @@
 //! They are processes of this same program on loopback; how they are started and ended is the cluster's. Here is what
 //! a person sees: that they are up, where they are, what to do next, and that they are gone.
 
+use crate::agent::Targets;
 use crate::cli::Peer;
 use crate::failure::Failure;
 use crate::output::{self, Output, Row};
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
     /// Where to keep everything; if not given, in a temporary directory that is removed at the end.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    #[command(flatten)]
+    targets: Targets,
 
     /// Show what the processes log; DORMOUSE_LOG=info shows more.
     #[arg(long, short)]
@@ -71,6 +75,7 @@ pub(crate) async fn run(arguments: Arguments, peer: &Peer) -> Result<(), Failure
         data: data.path().to_owned(),
         lease: None,
         wake_grace: None,
+        agent_flags: arguments.targets.flags(),
         logs: if arguments.verbose {
             Logs::Forward
         } else {

@@ -10,8 +10,11 @@ mod demo;
 mod dev;
 mod server;
 
+mod completions;
 mod cron;
 mod crontab;
+mod export;
+mod import;
 mod node;
 mod timer;
 mod topology;
@@ -23,6 +26,7 @@ mod logs;
 mod names;
 mod output;
 mod shutdown;
+mod source;
 mod words;
 
 use clap::Parser as _;
@@ -68,9 +72,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(arguments, &peer).await,
         Command::Timer(command) => timer::run(command, &peer).await,
         Command::Cron(command) => cron::run(command, &peer).await,
+        Command::Import(arguments) => import::run(arguments, &peer).await,
+        Command::Export(arguments) => export::run(arguments, &peer).await,
         Command::Node(command) => node::run(command, &peer).await,
         Command::Topology(arguments) => topology::run(arguments, &peer).await,
         Command::Worker(arguments) => worker::run(arguments, &peer).await,
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Version => version::run(&peer),
     }
 }

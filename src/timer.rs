@@ -1,10 +1,17 @@
 //! `dormouse timer`: creates, reads, moves and cancels timers.
 //!
-//! `create` has a file of its own; how a timer is shown is in `shown`. What a change means is decided by whoever is
+//! Most commands have a file of their own, and so has each kind of flag; how things are shown is in `shown`. What a change means is decided by whoever is
 //! asked, an agent or the coordinator.
 
 mod create;
+mod list;
+mod policy;
+mod runs;
+mod schedule;
 mod shown;
+mod target;
+mod update;
+mod watch;
 
 pub(crate) use shown::TimerRow;
 
@@ -12,12 +19,10 @@ use crate::cli::Peer;
 use crate::failure::Failure;
 use crate::names::Named;
 use crate::output::{self, Output};
-use crate::{names, words};
+use crate::words;
 use clap::{Args, Subcommand, ValueEnum};
-use dormouse_agent::engine::id::{NodeId, PoolId};
-use dormouse_client::{CancelOutcome, Client, NewTime, TimerFilter, TimerState};
+use dormouse_client::{CancelOutcome, Client, NewTime, Rearm, RearmMode};
 use serde::Serialize;
-use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
@@ -27,64 +32,55 @@ pub(crate) enum Command {
     /// Read one timer.
     Get(Named),
     /// Read many timers, by name.
-    List(List),
+    List(list::List),
     /// Move the next firing of a timer; a recurring one goes on by its schedule after that.
-    Rearm(Rearm),
+    Rearm(Move),
+    /// Change fields of a timer. Occurrences of before the edit are dropped.
+    Update(Box<update::Update>),
     /// End a timer, and say what it was doing.
     Cancel(Named),
+    /// Stop the occurrences of a timer until it is resumed; those in between are not missed.
+    Pause(Named),
+    /// Go on with the first occurrence after now.
+    Resume(Named),
+    /// Run a timer now, besides its schedule.
+    Run(Named),
+    /// Show what became of a timer's runs, the newest first.
+    Runs(runs::Runs),
+    /// List, repeat and forget runs whose attempts are used up.
+    #[command(subcommand)]
+    Dead(runs::Dead),
+    /// Tell every change of the timers of a pool, until it is stopped.
+    Watch(watch::Watch),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct List {
-    /// Only of this pool; if not given, of the agent's own, at a coordinator of every pool.
-    #[arg(long, env = "DORMOUSE_POOL", value_name = "POOL", value_parser = names::pool)]
-    pool: Option<PoolId>,
-
-    /// Only at home on this node.
-    #[arg(long, value_name = "NODE", value_parser = names::node)]
-    home: Option<NodeId>,
-
-    /// Only in this state; may be given more than once.
-    #[arg(long, value_enum, value_name = "STATE")]
-    state: Vec<State>,
-
-    /// Only with this label; may be given more than once, and then all must be there.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = words::label)]
-    label: Vec<(String, String)>,
-
-    /// How many at most, unless --all is given.
-    #[arg(long, default_value_t = 100, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
-
-    /// All of them.
-    #[arg(long)]
-    all: bool,
-}
-
-/// A state to list by.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum State {
-    Scheduled,
-    Running,
-    Done,
-    Failed,
-    Dead,
-    Cancelled,
-    Unreachable,
-    Pending,
-    Paused,
-    Lost,
-    Skipped,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Rearm {
+pub(crate) struct Move {
     #[command(flatten)]
     named: Named,
 
     #[command(flatten)]
     time: NewTimeArguments,
+
+    /// What wins if the timer waits already.
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    mode: Mode,
+
+    /// What is delivered from now on: a text, @FILE for the content of a file, @- for standard input.
+    #[arg(long, value_name = "TEXT|@FILE")]
+    payload: Option<String>,
+}
+
+/// What wins if the timer waits already.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Mode {
+    /// The new time.
+    #[default]
+    Replace,
+    /// The old time; the new payload counts.
+    KeepTime,
+    /// The old time; nothing changes.
+    Drop,
 }
 
 #[derive(Debug, Args)]
@@ -105,7 +101,14 @@ pub(crate) async fn run(command: Command, peer: &Peer) -> Result<(), Failure> {
         Command::Get(named) => get(&named, peer).await,
         Command::List(list) => list.run(peer).await,
         Command::Rearm(rearm) => rearm.run(peer).await,
+        Command::Update(update) => update.run(peer).await,
         Command::Cancel(named) => cancel(&named, peer).await,
+        Command::Pause(named) => pause(&named, peer).await,
+        Command::Resume(named) => resume(&named, peer).await,
+        Command::Run(named) => runs::run_now(&named, peer).await,
+        Command::Runs(runs) => runs.run(peer).await,
+        Command::Dead(dead) => dead.run(peer).await,
+        Command::Watch(watch) => watch.run(peer).await,
     }
 }
 
@@ -117,6 +120,20 @@ async fn get(named: &Named, peer: &Peer) -> Result<(), Failure> {
         Output::Json => output::json(&shown::Details::of(&timer)),
         Output::Table => output::text(&shown::in_words(&timer)),
     }
+}
+
+async fn pause(named: &Named, peer: &Peer) -> Result<(), Failure> {
+    let client = peer.connect().await?;
+    let name = resolve(named, &client).await?;
+    let timer = client.pause(&name).await.map_err(with_name_hint)?;
+    peer.output.rows(&[TimerRow::of(&timer)])
+}
+
+async fn resume(named: &Named, peer: &Peer) -> Result<(), Failure> {
+    let client = peer.connect().await?;
+    let name = resolve(named, &client).await?;
+    let timer = client.resume(&name).await.map_err(with_name_hint)?;
+    peer.output.rows(&[TimerRow::of(&timer)])
 }
 
 /// The full name that is meant: a bare id is the pool's, or else one of the agent's own node.
@@ -144,16 +161,24 @@ async fn resolve(named: &Named, client: &Client) -> Result<String, Failure> {
     })
 }
 
-impl Rearm {
+impl Move {
     async fn run(self, peer: &Peer) -> Result<(), Failure> {
         let time = match (self.time.after, self.time.at) {
             (Some(wait), _) => NewTime::After(wait),
             (None, Some(time)) => time,
             (None, None) => return Err(Failure::usage("give --after or --at")),
         };
+        let mut rearm = Rearm::to(time).mode(match self.mode {
+            Mode::Replace => RearmMode::Replace,
+            Mode::KeepTime => RearmMode::KeepTime,
+            Mode::Drop => RearmMode::Drop,
+        });
+        if let Some(payload) = &self.payload {
+            rearm = rearm.payload(words::payload(payload).map_err(Failure::failed)?);
+        }
         let client = peer.connect().await?;
         let name = resolve(&self.named, &client).await?;
-        let timer = client.rearm(&name, time).await.map_err(with_name_hint)?;
+        let timer = client.rearm(&name, rearm).await.map_err(with_name_hint)?;
         peer.output.rows(&[TimerRow::of(&timer)])
     }
 }
@@ -215,64 +240,5 @@ fn with_name_hint(error: dormouse_client::Error) -> Failure {
         failure.hint(NAME_HINT)
     } else {
         failure
-    }
-}
-
-impl List {
-    async fn run(self, peer: &Peer) -> Result<(), Failure> {
-        let client = peer.connect().await?;
-        let all = self.all;
-        let limit = usize::from(self.limit);
-        let mut pages = client.list(self.filter());
-        let mut rows: Vec<TimerRow> = Vec::new();
-        let mut more = false;
-        while let Some(page) = pages.next().await? {
-            rows.extend(page.iter().map(TimerRow::of));
-            if !all && rows.len() >= limit {
-                more = rows.len() > limit || pages.has_more();
-                rows.truncate(limit);
-                break;
-            }
-            if all && peer.output == Output::Json {
-                peer.output.rows(&rows)?;
-                rows.clear();
-            }
-        }
-        if rows.is_empty() && peer.output == Output::Table {
-            return output::text("no timers");
-        }
-        peer.output.rows(&rows)?;
-        if more && io::stderr().is_terminal() {
-            eprintln!("hint: there are more; --all lists them");
-        }
-        Ok(())
-    }
-
-    fn filter(self) -> TimerFilter {
-        TimerFilter {
-            pool: self.pool.map(String::from).unwrap_or_default(),
-            home: self.home.map(String::from).unwrap_or_default(),
-            states: self.state.into_iter().map(State::wanted).collect(),
-            labels: self.label.into_iter().collect(),
-            page_size: if self.all { 0 } else { self.limit },
-        }
-    }
-}
-
-impl State {
-    fn wanted(self) -> TimerState {
-        match self {
-            Self::Scheduled => TimerState::Scheduled,
-            Self::Running => TimerState::Running,
-            Self::Done => TimerState::Done,
-            Self::Failed => TimerState::Failed,
-            Self::Dead => TimerState::Dead,
-            Self::Cancelled => TimerState::Cancelled,
-            Self::Unreachable => TimerState::Unreachable,
-            Self::Pending => TimerState::Pending,
-            Self::Paused => TimerState::Paused,
-            Self::Lost => TimerState::Lost,
-            Self::Skipped => TimerState::Skipped,
-        }
     }
 }

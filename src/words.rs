@@ -82,6 +82,38 @@ fn read(from: impl io::Read, name: &str) -> Result<Vec<u8>, String> {
     Ok(payload)
 }
 
+/// A length of time as [`duration`] reads it, such as `2h30m`.
+pub(crate) fn in_units(length: Duration) -> String {
+    let mut rest = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    for (unit, size) in UNITS {
+        if rest >= size {
+            text = format!("{text}{}{unit}", rest / size);
+            rest %= size;
+        }
+    }
+    match text.is_empty() {
+        true => "0s".into(),
+        false => text,
+    }
+}
+
+/// Reads statuses of HTTP: `204`, or `200-299`.
+pub(crate) fn statuses(text: &str) -> Result<std::ops::RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| {
+        let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| digits);
+        number.filter(|number| (100..=599).contains(number))
+    };
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..=last),
+        _ => Err(format!(
+            "{text:?} is no range of statuses; write it like 204 or 200-299"
+        )),
+    }
+}
+
 /// Reads `KEY=VALUE`.
 pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text
@@ -106,6 +138,24 @@ mod tests {
             ("0s", 0),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_shown_as_it_is_read() {
+        for text in ["0s", "500ms", "90m", "2h30m", "1d", "1m5ms"] {
+            let length = duration(text).unwrap();
+            assert_eq!(duration(&in_units(length)), Ok(length), "{text}");
+        }
+        assert_eq!(in_units(Duration::from_secs(90)), "1m30s");
+    }
+
+    #[test]
+    fn statuses_are_one_or_a_range() {
+        assert_eq!(statuses("204"), Ok(204..=204));
+        assert_eq!(statuses("200-299"), Ok(200..=299));
+        for text in ["", "99", "600", "299-200", "200-", "-200", "+20", "2xx"] {
+            assert!(statuses(text).is_err(), "{text}");
         }
     }
 

@@ -9,6 +9,10 @@ mod dev;
 mod roles;
 #[path = "cli/stage.rs"]
 mod stage;
+#[path = "cli/timers.rs"]
+mod timers;
+#[path = "cli/transfer.rs"]
+mod transfer;
 
 use serde_json::{Value, json};
 use stage::{Stage, dormouse, lines};

@@ -13,6 +13,7 @@ use crate::link;
 use crate::local::{self, Failure, LocalRun};
 use crate::task::{Mailbox, Task};
 use dormouse_edge::listen::{self, Address};
+use dormouse_edge::timers::Feed;
 use dormouse_engine::base::View;
 use dormouse_engine::id::{TimerId, TimerName, Uid};
 use dormouse_engine::op::{Answer, Cancelled, NewTime, Op, Refusal};
@@ -40,6 +41,7 @@ const CONCURRENCY: u32 = 64;
 /// use dormouse_agent::engine::id::{NodeId, PoolId, RackId, TimerId};
 /// use dormouse_agent::engine::time::Millis;
 /// use dormouse_agent::engine::timer::{HandlerName, When};
+/// use dormouse_agent::targets::Targets;
 /// use dormouse_agent::{Agent, Config, REPLICATE_AFTER};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,6 +54,7 @@ const CONCURRENCY: u32 = 64;
 ///     data: "/var/lib/example/dormouse".into(),
 ///     replicate_after: REPLICATE_AFTER,
 ///     insecure: false,
+///     targets: Targets::default(),
 /// })
 /// .await?;
 ///
@@ -104,6 +107,7 @@ impl Agent {
             why: "is no address",
         })?;
         listen::check(&config.listen, config.insecure)?;
+        let targets = life::prepare_targets(&config).await?;
         let (writer, recovered) = life::recover(&config).await?;
         let listening = listen::listen(&config.listen, config.insecure).await?;
         let executor = Executor::start().map_err(Error::system("a thread or a timer"))?;
@@ -114,20 +118,28 @@ impl Agent {
             asks: asked,
         };
         let task = Task::new(recovered, writer.clone(), Arc::clone(&executor), mailbox)?;
+        let feed = Feed {
+            counter: Uuid::now_v7().as_u128(),
+            newest: task.newest_change(),
+        };
+        let stop = CancellationToken::new();
         let (ended_sender, ended) = watch::channel(None);
         let agent = Self {
             asking: Asking {
                 asks,
                 node: config.node.clone(),
                 pool: config.pool.clone(),
+                feed,
+                stop: stop.clone(),
             },
             executor,
             address: listening.address().clone(),
-            stop: CancellationToken::new(),
+            stop,
             ended,
         };
         events::ready(&config.node, listening.address());
-        let life = Life::begin(&agent, task, writer, (endpoint, events), listening);
+        let life = Life::begin(&agent, task, writer, (endpoint, events), listening)
+            .with_targets(targets.offer(&agent.executor));
         tokio::spawn(async move {
             // Somebody may look at it, or nobody.
             ended_sender.send_replace(Some(life.live().await));

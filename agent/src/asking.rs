@@ -4,13 +4,14 @@
 //! ask again. What is answered is decided by the base.
 
 use crate::task::Ask;
-use dormouse_edge::timers;
+use dormouse_edge::timers::{self, Feed};
 use dormouse_engine::base::View;
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Op, Refusal};
 use dormouse_engine::time::Millis;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// How long a request waits for room among those that wait to be decided.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
@@ -23,6 +24,9 @@ pub(crate) struct Asking {
     pub(crate) asks: mpsc::Sender<Ask>,
     pub(crate) node: NodeId,
     pub(crate) pool: PoolId,
+    pub(crate) feed: Feed,
+    /// The agent ends, and streams with it.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Asking {
@@ -66,6 +70,14 @@ impl timers::Ask for Asking {
             return Answer::Refused(Refusal::NotFound { what });
         }
         self.decide(op).await
+    }
+
+    fn feed(&self, pool: &PoolId) -> Option<Feed> {
+        (*pool == self.pool).then(|| self.feed.clone())
+    }
+
+    fn ending(&self) -> impl Future<Output = ()> + Send + use<> + 'static {
+        self.stop.clone().cancelled_owned()
     }
 
     fn own_pool(&self) -> PoolId {

@@ -2,6 +2,7 @@
 //!
 //! Reading flags and files is left to the program.
 
+use crate::targets::{self, Targets};
 use dormouse_edge::listen::{self, Address};
 use dormouse_engine::id::{NodeId, PoolId, RackId};
 use dormouse_engine::record::Unreadable;
@@ -33,6 +34,8 @@ pub struct Config {
     pub replicate_after: Duration,
     /// Whether `listen` may be an address that other machines can reach, without TLS.
     pub insecure: bool,
+    /// What the agent delivers to by itself.
+    pub targets: Targets,
 }
 
 /// Why an agent does not start, or ended.
@@ -55,6 +58,9 @@ pub enum Error {
     /// The data directory holds what this version cannot read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// A file that says what the agent delivers to is wrong, or cannot be trusted.
+    #[error(transparent)]
+    Targets(#[from] targets::Error),
     /// Another process with this node's name keeps taking it.
     #[error(
         "another agent runs under the name of this node and keeps taking it; give each machine a --node of its own"
@@ -92,7 +98,9 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let is_config = match self {
-            Self::Coordinator { .. } | Self::Unreadable(_) | Self::Clashed => true,
+            Self::Coordinator { .. } | Self::Unreadable(_) | Self::Targets(_) | Self::Clashed => {
+                true
+            }
             Self::Listen(error) => error.needs_a_person(),
             Self::Store(error) => error.is_config(),
             Self::System { .. } | Self::Fault => false,

@@ -70,6 +70,13 @@ pub(crate) fn worker_detached(worker: WorkerId) {
     );
 }
 
+pub(crate) fn targets_offered(requests: u32, commands: usize) {
+    info!(
+        event = "targets.offered",
+        requests, commands, "the agent delivers by itself"
+    );
+}
+
 pub(crate) fn not_launched(run: &Run, why: &'static str) {
     debug!(event = "run.not_launched", timer = %run.name, run = %run.id, token = %run.token, why, "it is given back");
 }

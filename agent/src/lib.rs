@@ -3,6 +3,7 @@
 //! ```text
 //! applications --TimerService, NodeService--> asking --> task --> engine's Base
 //! workers <--WorkerService--> executor <----------------- | ---> journal
+//! commands, requests <--targets--'                        |
 //! coordinator <--session--> link <----------------------- '
 //! ```
 //!
@@ -22,6 +23,8 @@ mod wire;
 mod workers;
 
 mod link;
+
+pub mod targets;
 
 mod events;
 

@@ -53,6 +53,11 @@ impl LocalRun {
         self.delivery.launched
     }
 
+    /// Is cancelled when the agent closes, after it has waited for what is in flight.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        self.executor.closed()
+    }
+
     fn attempt(&self) -> Attempt {
         Attempt {
             worker: self.worker,

@@ -26,7 +26,7 @@ use dormouse_store::{Entry, Ticket, Writer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs of one turn; more wait for the next one, so that no turn holds up a launch for long.
 const TURN_INPUTS_MAX: usize = 512;
@@ -84,6 +84,8 @@ pub(crate) struct Task {
     turns: VecDeque<Turn>,
     /// The last turn was for a deadline, and nothing followed from it.
     restless: bool,
+    /// The number of the newest durable change, for those who watch.
+    newest: watch::Sender<u64>,
     end: Option<End>,
 }
 
@@ -94,6 +96,8 @@ struct Turn {
     effects: Vec<Effect>,
     /// The connection that its messages were meant for: a later one has another session.
     outgoing: Option<Outgoing>,
+    /// The number of the newest change after it.
+    newest: u64,
 }
 
 impl Task {
@@ -107,6 +111,7 @@ impl Task {
         executor: Arc<Executor>,
         mailbox: Mailbox,
     ) -> Result<Self, Error> {
+        let newest = watch::channel(base.newest_change()).0;
         let mut task = Self {
             base,
             writer,
@@ -120,10 +125,16 @@ impl Task {
             ask_last: 0,
             turns: VecDeque::new(),
             restless: false,
+            newest,
             end: None,
         };
         task.submit(first);
         Ok(task)
+    }
+
+    /// How to hear that something has changed.
+    pub(crate) fn newest_change(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
     }
 
     /// Runs until the base has stopped.
@@ -249,6 +260,7 @@ impl Task {
             durable,
             effects,
             outgoing: self.outgoing.clone(),
+            newest: self.base.newest_change(),
         });
     }
 
@@ -267,6 +279,8 @@ impl Task {
             for effect in turn.effects {
                 self.perform(effect, turn.outgoing.as_ref());
             }
+            self.newest
+                .send_if_modified(|told| std::mem::replace(told, turn.newest) != turn.newest);
         }
     }
 

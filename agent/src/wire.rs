@@ -19,7 +19,7 @@ const HANDLERS_MAX: usize = 1_000;
 /// The longest reason that is kept, in bytes.
 const REASON_LENGTH_MAX: usize = 1_024;
 /// The longest wait that a handler may ask for: ten years, which is the horizon.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// What a worker offers: its handlers and how many runs it can hold.
 pub(crate) fn offer(attach: &Attach) -> Result<(BTreeSet<HandlerName>, u32), Status> {

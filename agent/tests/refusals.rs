@@ -6,7 +6,9 @@
 
 mod support;
 
+use dormouse_agent::targets::Targets;
 use dormouse_agent::{Agent, Config};
+use std::path::Path;
 use support::{NOBODY, config};
 
 #[tokio::test]
@@ -29,7 +31,17 @@ async fn what_only_a_person_can_mend_has_exit_code_78_and_says_what_to_do() {
         coordinator: "https://127.0.0.1:1".into(),
         ..good.clone()
     };
+    let list = dir.path().join("commands.toml");
+    std::fs::write(
+        &list,
+        "[command.x]\nargv = [\"/bin/true\"]\nuzer = \"root\"\n",
+    )
+    .unwrap();
+    let unlisted = with_commands(good.clone(), &list);
+    let missing = with_commands(good.clone(), &dir.path().join("missing"));
     let cases = [
+        (unlisted, "command.x.uzer: unknown field"),
+        (missing, "cannot be read"),
         (locked, "in use by another process"),
         (open, "--insecure"),
         (tls, "TLS"),
@@ -47,6 +59,15 @@ async fn what_only_a_person_can_mend_has_exit_code_78_and_says_what_to_do() {
         .expect("it does not start");
     assert_eq!(foreign.exit_code(), 78);
     assert!(foreign.to_string().contains("not ours"), "{foreign}");
+}
+
+fn with_commands(config: Config, list: &Path) -> Config {
+    let commands = Some(list.to_owned());
+    let targets = Targets {
+        commands,
+        ..Targets::default()
+    };
+    Config { targets, ..config }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::convert;
 use crate::error::Error;
 use crate::id;
 use crate::retry::Retry;
-use crate::timer::{NewTime, Timer};
+use crate::timer::Timer;
 use crate::timer_info::{CancelOutcome, TimerInfo, TimerState};
 use crate::worker::Worker;
 use dormouse_proto::v1 as wire;
@@ -89,7 +89,7 @@ impl Client {
         let response = self.call(request, |channel, request| async move {
             Client::timers(channel).create_timer(request).await
         });
-        convert::timer_info(response.await?.timer)
+        convert::timer_info(Box::pin(response).await?.timer)
     }
 
     /// Reads the timer of this full name.
@@ -127,19 +127,6 @@ impl Client {
         }
     }
 
-    /// Moves the next firing of a timer: one call instead of cancel and create. A recurring timer goes on by its
-    /// schedule after that.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is none; [`Error::Unavailable`] if its home holds it and does not answer.
-    pub async fn rearm(&self, name: &str, time: NewTime) -> Result<TimerInfo, Error> {
-        let request = convert::rearm_request(id::timer_name(name)?, time, request_id());
-        let response = self.call(request, |channel, request| async move {
-            Client::timers(channel).rearm_timer(request).await
-        });
-        convert::timer_info(response.await?.timer)
-    }
-
     /// Ends a timer. That there is none, or that it has fired, is an outcome and no error.
     ///
     /// # Errors
@@ -175,30 +162,62 @@ impl Client {
         loop {
             let mut attempted = Request::new(request.clone());
             attempted.set_timeout(self.timeout);
-            let error =
-                match tokio::time::timeout(self.timeout, send(self.channel.clone(), attempted))
-                    .await
-                {
-                    Ok(Ok(response)) => return Ok(response.into_inner()),
-                    Ok(Err(status)) => self.error(&status),
-                    Err(_elapsed) => self.no_answer(),
-                };
-            let Some(wait) = self.retry.wait(attempt, &error) else {
-                return Err(error);
+            // What a call holds is large, and callers hold many calls.
+            let sent = Box::pin(send(self.channel.clone(), attempted));
+            let error = match self.in_time(sent).await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(error) => error,
             };
-            tracing::debug!(event = "call.retried", address = %self.address, attempt, ?wait, %error, "it is tried again");
-            tokio::time::sleep(wait).await;
+            self.wait_to_retry(attempt, error).await?;
             attempt += 1;
         }
+    }
+
+    /// Waits until trying again helps.
+    ///
+    /// # Errors
+    /// `error` itself, if it does not help or has not for long enough.
+    pub(crate) async fn wait_to_retry(&self, attempt: u32, error: Error) -> Result<(), Error> {
+        let Some(wait) = self.retry.wait(attempt, &error) else {
+            return Err(error);
+        };
+        tracing::debug!(event = "call.retried", address = %self.address, attempt, ?wait, %error, "it is tried again");
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// The answer, if it comes in time.
+    pub(crate) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(answer) => answer.map_err(|status| self.error(&status)),
+            Err(_elapsed) => Err(self.no_answer()),
+        }
+    }
+
+    /// How long one attempt may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     pub(crate) fn error(&self, status: &Status) -> Error {
         Error::from_status(status, &self.address)
     }
 
-    fn no_answer(&self) -> Error {
+    pub(crate) fn no_answer(&self) -> Error {
         let message = format!("no answer from {} within {:?}", self.address, self.timeout);
         Error::TimedOut { message }
+    }
+
+    /// For the calls that are streams.
+    pub(crate) fn timers_client(&self) -> TimerServiceClient<Channel> {
+        Self::timers(self.channel.clone())
     }
 
     pub(crate) fn workers(&self) -> WorkerServiceClient<Channel> {
@@ -219,7 +238,7 @@ impl Client {
 }
 
 /// A fresh id for a change: it grows with time, so that old ones can be told from new ones.
-fn request_id() -> String {
+pub(crate) fn request_id() -> String {
     Uuid::now_v7().to_string()
 }
 

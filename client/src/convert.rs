@@ -3,18 +3,24 @@
 //! What an answer leaves out or gets wrong becomes [`Error::BadAnswer`]; a state or kind that a newer server has
 //! becomes `Unknown`.
 
+mod changes;
 mod nodes;
+mod policy;
 mod preview;
+mod target;
 
+pub(crate) use changes::{
+    asked_run, dead_request, pause_request, purge_request, rearm_request, requeue_request,
+    resume_request, run_records, run_request, runs_request, status, timer_change, update_request,
+    watch_request,
+};
 pub(crate) use nodes::{activity_change, activity_to_wire, node_info, pool_info, server_info};
 pub(crate) use preview::{preview_request, previewed};
 
 use crate::client::TimerFilter;
 use crate::error::Error;
-use crate::timer::{Durability, NewTime, Placement, Timer, When};
-use crate::timer_info::{
-    CancelOutcome, RunRecord, RunState, ScheduleInfo, Target, TimerInfo, TimerState,
-};
+use crate::timer::{Durability, Placement, Timer, When};
+use crate::timer_info::{CancelOutcome, RunRecord, RunState, ScheduleInfo, TimerInfo, TimerState};
 use crate::worker::{Failure, Run};
 use dormouse_proto::v1 as wire;
 use std::time::{Duration, SystemTime};
@@ -30,9 +36,6 @@ const REASON_BYTES_MAX: usize = 1024;
 // ---- requests
 
 pub(crate) fn create_request(timer: Timer, request_id: String) -> wire::CreateTimerRequest {
-    let handler = wire::HandlerTarget {
-        name: timer.handler,
-    };
     let built = wire::Timer {
         schedule: Some(wire::Schedule {
             kind: Some(schedule_to_wire(timer.when)),
@@ -40,9 +43,7 @@ pub(crate) fn create_request(timer: Timer, request_id: String) -> wire::CreateTi
         placement: Some(wire::Placement {
             kind: Some(placement_to_wire(timer.placement)),
         }),
-        target: Some(wire::Target {
-            kind: Some(wire::target::Kind::Handler(handler)),
-        }),
+        target: target::target_to_wire(timer.target),
         payload: timer.payload,
         content_type: timer.content_type,
         durability: timer
@@ -50,32 +51,14 @@ pub(crate) fn create_request(timer: Timer, request_id: String) -> wire::CreateTi
             .map_or(wire::Durability::Unspecified, durability_to_wire)
             .into(),
         labels: timer.labels,
+        paused: timer.paused,
         ..wire::Timer::default()
     };
     wire::CreateTimerRequest {
         pool: timer.pool,
         timer_id: timer.id,
-        timer: Some(built),
+        timer: Some(policy::policy_to_wire(built, timer.policy)),
         request_id,
-    }
-}
-
-pub(crate) fn rearm_request(
-    name: String,
-    time: NewTime,
-    request_id: String,
-) -> wire::RearmTimerRequest {
-    let time = match time {
-        NewTime::At(time) => wire::rearm_timer_request::Time::At(time.into()),
-        NewTime::After(wait) => wire::rearm_timer_request::Time::After(duration_to_wire(wait)),
-    };
-    let mode = wire::RearmMode::Replace.into();
-    wire::RearmTimerRequest {
-        name,
-        mode,
-        request_id,
-        time: Some(time),
-        payload: None,
     }
 }
 
@@ -174,9 +157,10 @@ same_states!(RunState, run_state_to_wire, run_state:
 pub(crate) fn timer_info(timer: Option<wire::Timer>) -> Result<TimerInfo, Error> {
     let timer = required("timer", timer)?;
     Ok(TimerInfo {
+        policy: policy::policy(&timer)?,
         schedule: schedule_info(timer.schedule)?,
         placement: placement(timer.placement),
-        target: target(timer.target),
+        target: target::target(timer.target)?,
         durability: durability(timer.durability)?,
         state: timer_state(timer.state),
         home: filled(timer.home),
@@ -196,6 +180,8 @@ pub(crate) fn timer_info(timer: Option<wire::Timer>) -> Result<TimerInfo, Error>
         paused: timer.paused,
         generation: timer.generation,
         etag: timer.etag,
+        skipped_count: timer.skipped_count,
+        begun_count: timer.begun_count,
     })
 }
 
@@ -223,13 +209,6 @@ fn placement(placement: Option<wire::Placement>) -> Placement {
     }
 }
 
-fn target(target: Option<wire::Target>) -> Target {
-    match target.and_then(|target| target.kind) {
-        Some(wire::target::Kind::Handler(handler)) => Target::Handler(handler.name),
-        _ => Target::Unknown,
-    }
-}
-
 fn durability(number: i32) -> Result<Durability, Error> {
     match wire::Durability::try_from(number) {
         Ok(wire::Durability::Ephemeral) => Ok(Durability::Ephemeral),
@@ -254,6 +233,9 @@ fn run_record(run: wire::RunRecord) -> Result<RunRecord, Error> {
         attempt: run.attempt,
         token: run.token,
         reason: run.reason,
+        timer: run.timer,
+        generation: run.generation,
+        missed_count: run.missed_count,
     })
 }
 

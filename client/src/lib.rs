@@ -51,28 +51,47 @@
 //! An [`Error`] says what may be done next. The client itself tries again only where the answer says that this
 //! helps, a few times, and with the same request id, so that nothing happens twice.
 
+/// The snippets of the guide are compiled with the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/rust.md")]
+struct Guide;
+
 mod address;
 mod client;
 mod convert;
+mod edit;
 mod error;
 mod id;
 mod node;
+mod pipeline;
+mod policy;
 mod preview;
 mod retry;
+mod runs;
+mod target;
 mod timer;
 mod timer_info;
 mod topology;
+mod transfer;
+mod watch;
 mod worker;
 
 pub use bytes::Bytes;
 pub use client::{Client, TimerFilter, TimerPages};
+/// The messages of the wire, for requests that the plain types have no words for; see [`Client::create_as`].
+pub use dormouse_proto::v1 as wire;
+pub use edit::{Edit, Rearm, RearmMode};
 pub use error::Error;
 pub use node::{Activity, ActivityChange, Cover, NodeInfo, NodeState};
+pub use pipeline::Pipeline;
+pub use policy::{Effort, Isolation, Misfire, Overlap, Policy, Retry};
 pub use preview::{Gap, PreviewWindow, PreviewedTime, Repeated};
+pub use runs::{DeadPages, RunPages};
+pub use target::{Http, Target};
 pub use timer::{Durability, NewTime, Placement, Scheduled, Timer};
-pub use timer_info::{
-    CancelOutcome, RunRecord, RunState, ScheduleInfo, Target, TimerInfo, TimerState,
-};
+pub use timer_info::{CancelOutcome, RunRecord, RunState, ScheduleInfo, TimerInfo, TimerState};
 pub use tonic::Code;
 pub use topology::{GroupInfo, PoolInfo, SentryInfo, ServerInfo};
+pub use transfer::{BadLine, Exporting, ImportError, ImportOptions, Imported};
+pub use watch::{TimerChange, Watch};
 pub use worker::{Failure, Run, Worker};

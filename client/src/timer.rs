@@ -5,6 +5,8 @@
 
 use crate::error::Error;
 use crate::id;
+use crate::policy::{self, Policy};
+use crate::target::{self, Http, Target};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +24,7 @@ const CONTENT_TYPE_LENGTH_MAX: usize = 255;
 /// It begins with its schedule, then says who runs it, then what else is wanted:
 ///
 /// ```
-/// use dormouse_client::{Durability, Timer};
+/// use dormouse_client::{Durability, Misfire, Overlap, Retry, Timer};
 /// use std::time::Duration;
 ///
 /// # fn main() -> Result<(), dormouse_client::Error> {
@@ -35,8 +37,17 @@ const CONTENT_TYPE_LENGTH_MAX: usize = 255;
 ///     .name("morning-report")?
 ///     .label("team", "sales")?
 ///     .payload(r#"{"format":"pdf"}"#)
-///     .content_type("application/json")?;
-/// # let _ = (flush, report);
+///     .content_type("application/json")?
+///     .misfire(Misfire::Skip)
+///     .overlap(Overlap::BufferOne)
+///     .retry(Retry::attempts(3).backoff(Duration::from_secs(2), Duration::from_secs(60)))
+///     .jitter(Duration::from_secs(30));
+/// let ping = Timer::every(Duration::from_secs(60))?
+///     .http("https://example.com/ping")?
+///     .at_most(100)
+///     .at_most_once();
+/// let backup = Timer::cron("@daily").command("backup", ["/var/data"])?.paused();
+/// # let _ = (flush, report, ping, backup);
 /// # Ok(())
 /// # }
 /// ```
@@ -44,7 +55,7 @@ const CONTENT_TYPE_LENGTH_MAX: usize = 255;
 #[must_use = "a timer is created by Client::create"]
 pub struct Timer {
     pub(crate) when: When,
-    pub(crate) handler: String,
+    pub(crate) target: Target,
     pub(crate) pool: String,
     pub(crate) id: String,
     pub(crate) placement: Placement,
@@ -52,7 +63,11 @@ pub struct Timer {
     pub(crate) content_type: String,
     pub(crate) durability: Option<Durability>,
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) paused: bool,
+    pub(crate) policy: Policy,
 }
+
+policy::choices!(Timer);
 
 /// A schedule that waits for its handler: the first half of a [`Timer`].
 #[derive(Debug, Clone)]
@@ -252,6 +267,16 @@ impl Timer {
         self
     }
 
+    /// Paused from the beginning: nothing happens until it is resumed.
+    pub fn paused(mut self) -> Self {
+        self.paused = true;
+        self
+    }
+
+    fn choose(&mut self, _: &[&'static str]) -> &mut Policy {
+        &mut self.policy
+    }
+
     /// A label to find it by.
     ///
     /// # Errors
@@ -279,9 +304,33 @@ impl Scheduled {
     /// # Errors
     /// [`Error::InvalidArgument`] unless it has 1 to 255 visible ASCII characters.
     pub fn handler(self, name: &str) -> Result<Timer, Error> {
-        Ok(Timer {
+        Ok(self.runs(target::handler(name)?))
+    }
+
+    /// Runs as a request over HTTP, sent by the agent of the node that runs it: an address, or an [`Http`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the address is too long or neither `http` nor `https`.
+    pub fn http(self, http: impl Into<Http>) -> Result<Timer, Error> {
+        Ok(self.runs(target::http(http.into())?))
+    }
+
+    /// Runs as a command that a node allows: the entry of its list, and the values for the entry's placeholders.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `name` is not an id.
+    pub fn command<S: Into<String>>(
+        self,
+        name: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Timer, Error> {
+        Ok(self.runs(target::command(name, args)?))
+    }
+
+    fn runs(self, target: Target) -> Timer {
+        Timer {
             when: self.0,
-            handler: id::handler("timer.target.handler.name", name)?,
+            target,
             pool: String::new(),
             id: String::new(),
             placement: Placement::Movable,
@@ -289,7 +338,9 @@ impl Scheduled {
             content_type: String::new(),
             durability: None,
             labels: BTreeMap::new(),
-        })
+            paused: false,
+            policy: Policy::default(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Timers and their runs as they are read: plain types without anything of the wire.
 
+use crate::policy::Policy;
+use crate::target::Target;
 use crate::timer::{Durability, Placement};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -7,7 +9,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 /// A timer as its owner has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TimerInfo {
     /// The full name: `pools/POOL/timers/TIMER`, or `pools/POOL/nodes/NODE/timers/TIMER` if it is not replicated.
     pub name: String,
@@ -29,6 +31,8 @@ pub struct TimerInfo {
     pub content_type: String,
     /// What it survives.
     pub durability: Durability,
+    /// How it is treated when things do not go by the plan.
+    pub policy: Policy,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Whether it is paused.
@@ -45,6 +49,10 @@ pub struct TimerInfo {
     pub create_time: Option<SystemTime>,
     /// When its record last changed.
     pub update_time: Option<SystemTime>,
+    /// Occurrences that were skipped, of all reasons.
+    pub skipped_count: u64,
+    /// Occurrences that have begun.
+    pub begun_count: u64,
 }
 
 /// When a timer fires.
@@ -73,16 +81,6 @@ pub enum ScheduleInfo {
     Unknown,
 }
 
-/// What a timer runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Target {
-    /// A worker that has this handler.
-    Handler(String),
-    /// Something that this version of the client does not know.
-    Unknown,
-}
-
 /// One attempt to deliver an occurrence, as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRecord {
@@ -106,6 +104,12 @@ pub struct RunRecord {
     pub launched_time: Option<SystemTime>,
     /// When its outcome was accepted.
     pub finished_time: Option<SystemTime>,
+    /// The full name of its timer; empty where only that timer's runs are told.
+    pub timer: String,
+    /// The generation of the timer that it belongs to.
+    pub generation: u64,
+    /// How many earlier occurrences it stands for.
+    pub missed_count: u64,
 }
 
 /// What a cancel found.

@@ -130,8 +130,10 @@ impl Drop for Dropped {
 async fn a_withdrawn_run_is_ended_and_settled_and_others_go_on() {
     let mut agent = Agent::start().await;
     let (told, mut dropped) = mpsc::unbounded_channel();
+    let (begin, mut begun) = mpsc::unbounded_channel();
     let (open, wait) = gate();
     let worker = agent.client().await.worker().handle("h", move |run| {
+        let _ = begin.send(run.token);
         let (guard, wait) = (Dropped(told.clone(), run.token), wait(run));
         async move {
             let _guard = guard;
@@ -142,6 +144,7 @@ async fn a_withdrawn_run_is_ended_and_settled_and_others_go_on() {
     let mut stream = agent.stream().await;
     stream.accept().await;
     stream.fire(run(1)).await;
+    assert_eq!(begun.recv().await, Some(1));
     stream.fire(run(2)).await;
     stream.withdraw(1).await;
     // Nobody knows this one.

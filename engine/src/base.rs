@@ -22,6 +22,7 @@ mod lane;
 mod link;
 mod ops;
 mod past;
+mod pulled;
 mod recover;
 mod resume;
 mod runs;

@@ -15,15 +15,18 @@ mod claims;
 mod judge;
 mod ownership;
 mod past;
+mod pending;
 mod recover;
 mod request;
 mod timers;
+mod transfer;
 
 pub use judge::Tail;
 pub use ownership::Greeting;
 pub(crate) use past::{gone_since, no_dead_run};
 pub use request::Routed;
-pub(crate) use request::{cancelled, new_time, not_found, refuse_schedule, repeated};
+pub(crate) use request::{cancelled, new_time, not_allowed, not_found, refuse_schedule, repeated};
+pub use transfer::{Exported, Fact, Restore, Restored};
 
 use crate::departed::Departed;
 use crate::feed::Feed;

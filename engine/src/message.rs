@@ -143,8 +143,9 @@ pub struct Items {
     pub accepted: Vec<Token>,
     /// Pulled runs that this node could not begin.
     pub declined: Vec<Token>,
-    /// Timers given back to this home that it now owns.
-    pub taken: Vec<Uid>,
+    /// Timers given back to this home that it now owns, with their tokens as they were given; or of whose end it has
+    /// heard.
+    pub taken: Vec<(Uid, Token)>,
     /// Answers to [`Order::Change`].
     pub answers: Vec<(u64, Answer)>,
     /// The deadline that this node is armed for.

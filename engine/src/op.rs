@@ -6,6 +6,7 @@
 use crate::hash;
 use crate::hierarchy::Cover;
 use crate::id::{NodeId, RunId, TimerName, Token};
+use crate::ledger::Restored;
 use crate::message::Uncovered;
 use crate::record;
 use crate::time::{Millis, WallTime};
@@ -276,6 +277,8 @@ pub enum Answer {
     Done,
     /// Stored for a node that sleeps; applied before it fires anything.
     Pending,
+    /// What became of facts that were to enter the ledger.
+    Restored(Box<Restored>),
     /// What became of a change of activity.
     Activity {
         /// Who watches, if the node sleeps now.

@@ -35,6 +35,7 @@ use crate::hierarchy::{Cover, Hierarchy, Report as Standing};
 use crate::id::NodeId;
 use crate::ledger::{Home, Ledger, Stance};
 use crate::message::{CoordinatorMessage, NodeMessage};
+use crate::op::Answer;
 use crate::record::Unreadable;
 use crate::time::Now;
 use backlog::Backlog;
@@ -113,6 +114,11 @@ impl Pool {
             Input::Said { link, message } => self.hear(now, link, message),
             Input::Closed { link } => self.close(link),
             Input::Asked { ask, op } => self.route(now, Asker::Ask(ask), op),
+            Input::Brought { ask, restore } => {
+                let restored = self.ledger.restore_facts(&restore, now.wall);
+                let answer = Answer::Restored(Box::new(restored));
+                self.effects.push(Effect::Answer { ask, answer });
+            }
             Input::Tick => {}
         }
     }

@@ -16,12 +16,16 @@
 //! users change, `spec`, `policy` and `target` what can be asked for. Who may take a step is decided by the base
 //! and the ledger, not here.
 
+mod accept;
 mod change;
 mod due;
 mod life;
+mod line;
 mod missed;
 mod past;
 mod policy;
+mod rest;
+mod run;
 mod spec;
 mod target;
 #[cfg(test)]
@@ -30,8 +34,10 @@ mod tests;
 pub(crate) use change::Asked;
 pub use due::BESIDE_MAX;
 pub use life::{Settled, Stale};
+pub use line::{Occurrence, Phase};
 pub use past::{Fate, RunKey, RunRecord};
 pub use policy::{Bounds, Effort, Isolation, Misfire, MisfireMode, Overlap, Policy, Retry};
+pub use run::{Ending, LastRun, Outcome, Run, Skip};
 pub use spec::{Durability, HandlerName, NewTimer, Payload, Placement, Spec, When};
 pub use target::{CommandTarget, HttpTarget, PLACE_PREFIX, Target};
 
@@ -130,201 +136,6 @@ pub enum Awaits {
     Return,
 }
 
-/// Where a timer is in its life.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
-    /// The next attempt is due at `due`.
-    Waiting {
-        /// What will run.
-        occurrence: Occurrence,
-        /// Its nominal time, or the time of the next attempt.
-        due: WallTime,
-    },
-    /// A run is in flight.
-    Running {
-        /// What runs.
-        occurrence: Occurrence,
-        /// The node that runs it.
-        by: NodeId,
-        /// Since when.
-        started: WallTime,
-        /// The token it runs under.
-        token: Token,
-    },
-    /// Nothing will run any more.
-    Over {
-        /// How it ended.
-        ending: Ending,
-        /// When it ended.
-        at: WallTime,
-    },
-}
-
-/// One scheduled firing of a timer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Occurrence {
-    /// The time of the schedule.
-    pub nominal: WallTime,
-    /// Attempts begun so far; while running this is the number of the running one.
-    pub attempt: u32,
-    /// Older occurrences that were missed and that this one stands for.
-    pub missed: u64,
-    /// Runners that died with it.
-    pub deaths: u32,
-    /// Its user asked for it; the schedule did not.
-    #[serde(default)]
-    pub manual: bool,
-    /// The schedule goes on after this rather than after the nominal time: what lies between is dealt with.
-    #[serde(default)]
-    pub follow: Option<WallTime>,
-}
-
-impl Occurrence {
-    pub(crate) fn fresh(nominal: WallTime) -> Self {
-        Self {
-            nominal,
-            attempt: 0,
-            missed: 0,
-            deaths: 0,
-            manual: false,
-            follow: None,
-        }
-    }
-
-    /// After what the schedule goes on.
-    fn last_nominal(&self) -> WallTime {
-        self.follow.map_or(self.nominal, |it| it.max(self.nominal))
-    }
-}
-
-impl Phase {
-    /// What waits or runs; none after the end.
-    #[must_use]
-    pub fn occurrence(&self) -> Option<&Occurrence> {
-        match self {
-            Self::Waiting { occurrence, .. } | Self::Running { occurrence, .. } => Some(occurrence),
-            Self::Over { .. } => None,
-        }
-    }
-
-    /// The token of the run in flight, and the node that runs it.
-    #[must_use]
-    pub fn running(&self) -> Option<(Token, &NodeId)> {
-        match self {
-            Self::Running { by, token, .. } => Some((*token, by)),
-            Self::Waiting { .. } | Self::Over { .. } => None,
-        }
-    }
-
-    fn is(&self, nominal: WallTime) -> bool {
-        self.occurrence().is_some_and(|it| it.nominal == nominal)
-    }
-}
-
-/// How a timer, or an occurrence, ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
-    /// A handler acknowledged it.
-    Done,
-    /// An attempt failed, and the next occurrence came before the next attempt.
-    Failed,
-    /// Its attempts are used up, or its runners died too often.
-    Dead,
-    /// It was skipped.
-    Skipped(Skip),
-    /// It began at most once, and what it came to is not known.
-    Lost,
-}
-
-/// Why an occurrence was skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Skip {
-    /// It was found later than the catch-up window allows.
-    PastWindow,
-    /// It fell due while the one before it was running.
-    Overlap,
-    /// More were missed than may run.
-    Cap,
-    /// It fell due while the timer was paused.
-    Paused,
-    /// It had not begun when the timer expired.
-    Expired,
-    /// A later occurrence took its place while it ran, or an edit did.
-    Superseded,
-}
-
-/// How the latest occurrence ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastRun {
-    /// The name of the occurrence's runs.
-    pub id: RunId,
-    /// Its nominal time.
-    pub nominal: WallTime,
-    /// How it ended.
-    pub ending: Ending,
-    /// When.
-    pub at: WallTime,
-    /// The node that ran it.
-    pub by: NodeId,
-    /// The token it ran under.
-    pub token: Token,
-    /// The number of its last attempt.
-    pub attempt: u32,
-}
-
-/// What a run came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// The handler acknowledged it.
-    Done,
-    /// The handler refused it, failed, or was silent for too long.
-    Failed {
-        /// At the earliest then, if the handler said so.
-        retry_after: Option<Millis>,
-        /// In the handler's words.
-        reason: String,
-    },
-    /// The runner lost the right to go on before there was an outcome.
-    Interrupted {
-        /// Whether the runner died with it, rather than gave it back.
-        died: bool,
-    },
-}
-
-/// One attempt to deliver an occurrence, as it is sent to who runs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
-    /// The timer's identity.
-    pub uid: Uid,
-    /// Its name.
-    pub name: TimerName,
-    /// Its generation.
-    pub generation: u64,
-    /// The name of the occurrence, the same for every attempt.
-    pub id: RunId,
-    /// The scheduled time.
-    pub nominal: WallTime,
-    /// When this attempt was due.
-    pub due: WallTime,
-    /// The number of this attempt, from 1.
-    pub attempt: u32,
-    /// Older occurrences this one stands for.
-    pub missed: u64,
-    /// The fencing token.
-    pub token: Token,
-    /// The place that is to run it.
-    pub handler: HandlerName,
-    /// What it is delivered to.
-    #[serde(default)]
-    pub target: Target,
-    /// How long it may go without a sign of life.
-    pub attempt_timeout: Millis,
-    /// What to deliver.
-    pub payload: Payload,
-    /// The media type of the payload; may be empty.
-    pub content_type: String,
-}
-
 impl Timer {
     /// Whether any node of the pool may run it.
     #[must_use]
@@ -360,63 +171,6 @@ impl Timer {
             } => Some(*at + DEAD_KEPT),
             Phase::Over { at, .. } => Some(*at + ENDED_KEPT),
             Phase::Waiting { .. } | Phase::Running { .. } => None,
-        }
-    }
-
-    /// Whether an occurrence of this nominal time waits or runs.
-    #[must_use]
-    pub fn has(&self, nominal: WallTime) -> bool {
-        self.lines().any(|line| line.is(nominal))
-    }
-
-    /// Whether a run under this token is in flight.
-    #[must_use]
-    pub fn holds(&self, token: Token) -> bool {
-        let mut running = self.lines().filter_map(Phase::running);
-        running.any(|(own, _)| own == token)
-    }
-
-    /// The runs of `node` that are in flight.
-    pub fn runs_of<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = Run> {
-        self.runs()
-            .filter(move |(by, _)| *by == node)
-            .map(|(_, run)| run)
-    }
-
-    /// The runs in flight, as they were sent to who runs them.
-    pub fn runs(&self) -> impl Iterator<Item = (&NodeId, Run)> {
-        self.lines().filter_map(|line| match line {
-            Phase::Running {
-                occurrence,
-                started,
-                token,
-                by,
-            } => Some((by, self.run_of(*occurrence, *token, *started))),
-            Phase::Waiting { .. } | Phase::Over { .. } => None,
-        })
-    }
-
-    fn run_of(&self, occurrence: Occurrence, token: Token, due: WallTime) -> Run {
-        Run {
-            uid: self.uid,
-            name: self.name.clone(),
-            generation: self.generation,
-            id: self.run_id(occurrence.nominal),
-            nominal: occurrence.nominal,
-            due: match occurrence.attempt {
-                // What was asked for is not delayed.
-                0 | 1 if occurrence.manual => occurrence.nominal,
-                0 | 1 => occurrence.nominal + self.delay(),
-                _ => due,
-            },
-            attempt: occurrence.attempt,
-            missed: occurrence.missed,
-            token,
-            handler: self.spec.handler.clone(),
-            target: self.spec.target.clone(),
-            attempt_timeout: self.spec.policy.retry.attempt_timeout,
-            payload: self.spec.payload.clone(),
-            content_type: self.spec.content_type.clone(),
         }
     }
 

@@ -32,6 +32,7 @@ struct Cell {
     asks: u64,
 }
 
+#[expect(clippy::large_enum_variant, reason = "mail lives for one delivery")]
 enum Mail {
     Up(pool::Input),
     Down(base::Input),

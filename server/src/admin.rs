@@ -3,12 +3,16 @@
 use crate::admin_view;
 use crate::pool::{Handle, Seen};
 use crate::pools::{Pools, default_pool};
+use crate::transfer;
 use dormouse_edge::{answer, clock, fault, request};
 use dormouse_engine::id::NodeId;
 use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::time::{BootTime, Millis};
 use dormouse_proto::v1;
-use tonic::{Request, Response, Status};
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
 use v1::admin_service_server::{AdminService, AdminServiceServer};
 
 /// The service.
@@ -213,6 +217,25 @@ impl AdminService for Admin {
             .steer((&request.pool, &request.node), Activity::Drain)
             .await?;
         Ok(Response::new(v1::DrainNodeResponse { node: Some(node) }))
+    }
+
+    async fn export(
+        &self,
+        request: Request<v1::ExportRequest>,
+    ) -> Result<Response<BoxStream<v1::ExportResponse>>, Status> {
+        let seen = self.look(&request.get_ref().pool).await?;
+        let handles: Vec<Handle> = seen.into_iter().map(|(handle, _)| handle).collect();
+        let answers = transfer::export(&handles).await?;
+        let answers = answers.into_iter().map(Ok);
+        Ok(Response::new(stream::iter(answers).boxed()))
+    }
+
+    async fn import(
+        &self,
+        request: Request<Streaming<v1::ImportRequest>>,
+    ) -> Result<Response<v1::ImportResponse>, Status> {
+        let imported = transfer::import(&self.pools, request.into_inner()).await;
+        imported.map(Response::new)
     }
 
     async fn server_info(

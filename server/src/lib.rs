@@ -22,6 +22,7 @@ mod admin;
 mod admin_view;
 mod owner;
 mod session;
+mod transfer;
 
 mod events;
 

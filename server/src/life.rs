@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 
 /// How long calls in flight may take to end.
@@ -116,7 +115,7 @@ async fn router(
     config: &Config,
     pools: &Pools,
     stopping: &CancellationToken,
-) -> (tonic_health::server::HealthReporter, Router) {
+) -> (tonic_health::server::HealthReporter, listen::Services) {
     let (health, health_service) = tonic_health::server::health_reporter();
     for service in SERVICES {
         health
@@ -127,6 +126,7 @@ async fn router(
         .add_service(health_service)
         .add_service(Timers::service(Owner {
             pools: pools.clone(),
+            stopping: stopping.clone(),
         }))
         .add_service(Sessions::service(pools.clone(), stopping.clone()))
         .add_service(Admin::service(pools.clone(), millis(config.lease)));

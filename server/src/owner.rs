@@ -1,14 +1,17 @@
 //! Who decides about timers at a coordinator: the pool that the timer's name begins with.
 
 use crate::pools::{Pools, default_pool};
-use dormouse_edge::timers::Ask;
+use dormouse_edge::timers::{Ask, Feed};
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Op, Refusal};
+use tokio_util::sync::CancellationToken;
 
 /// The coordinator's side of TimerService.
 #[derive(Clone)]
 pub(crate) struct Owner {
     pub(crate) pools: Pools,
+    /// The process ends, and streams with it.
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Ask for Owner {
@@ -25,6 +28,14 @@ impl Ask for Owner {
                 what: missing(pool, &op),
             }),
         }
+    }
+
+    fn feed(&self, pool: &PoolId) -> Option<Feed> {
+        self.pools.find(pool).map(|handle| handle.feed())
+    }
+
+    fn ending(&self) -> impl Future<Output = ()> + Send + use<> + 'static {
+        self.stopping.clone().cancelled_owned()
     }
 
     fn own_pool(&self) -> PoolId {

@@ -9,8 +9,9 @@ mod tests;
 pub(crate) use task::{Task, open};
 
 use crate::session::Outbox;
-use dormouse_edge::timers;
+use dormouse_edge::timers::{self, Feed};
 use dormouse_engine::id::PoolId;
+use dormouse_engine::ledger::{Exported, Restore};
 use dormouse_engine::message::NodeMessage;
 use dormouse_engine::op::{Answer, Op};
 use dormouse_engine::pool::{Link, View};
@@ -39,6 +40,13 @@ pub(crate) enum Mail {
     },
     /// An operator wants to see it.
     Viewed { answer: oneshot::Sender<Seen> },
+    /// An operator wants everything that it keeps.
+    Exported { answer: oneshot::Sender<Exported> },
+    /// An operator brings facts of another ledger.
+    Brought {
+        restore: Box<Restore>,
+        answer: oneshot::Sender<Answer>,
+    },
     /// The process ends: make durable what was decided, and answer it.
     Stop,
 }
@@ -59,12 +67,18 @@ pub(crate) struct Seen {
 pub(crate) struct Handle {
     pool: PoolId,
     mail: mpsc::Sender<Mail>,
+    feed: Feed,
 }
 
 impl Handle {
     /// Which pool it is.
     pub(crate) fn pool(&self) -> &PoolId {
         &self.pool
+    }
+
+    /// How to hear that its timers have changed.
+    pub(crate) fn feed(&self) -> Feed {
+        self.feed.clone()
     }
 
     /// Leaves something in its mailbox; false if the pool has ended.
@@ -83,6 +97,21 @@ impl Handle {
     pub(crate) async fn view(&self) -> Option<Seen> {
         let (answer, answered) = oneshot::channel();
         self.tell(Mail::Viewed { answer }).await;
+        answered.await.ok()
+    }
+
+    /// Everything that the pool keeps, as it is durable; none if it has ended.
+    pub(crate) async fn export(&self) -> Option<Exported> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Mail::Exported { answer }).await;
+        answered.await.ok()
+    }
+
+    /// Has the pool take in facts; the answer is durable. None if it has ended.
+    pub(crate) async fn bring(&self, restore: Restore) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
+        let restore = Box::new(restore);
+        self.tell(Mail::Brought { restore, answer }).await;
         answered.await.ok()
     }
 }

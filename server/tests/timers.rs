@@ -122,7 +122,7 @@ async fn what_is_not_there_is_said_so() {
             .pause_timer(v1::PauseTimerRequest::default())
             .await
             .unwrap_err();
-        assert_eq!(status.code(), Code::Unimplemented);
+        assert_eq!(status.code(), Code::InvalidArgument);
         server
     })
     .await;
@@ -206,6 +206,7 @@ async fn bad_input_is_refused_with_its_field_and_nothing_is_stored() {
         let far = timer_after(11 * 366 * 24 * HOUR);
         let later = v1::Timer {
             effort: v1::Effort::AtMostOnce.into(),
+            isolation: v1::Isolation::Fire.into(),
             ..timer_after(1)
         };
         let cases = [
@@ -237,7 +238,7 @@ async fn bad_input_is_refused_with_its_field_and_nothing_is_stored() {
                 "timer.misfire",
             ),
             (create("a", far), Code::OutOfRange, "timer.schedule.after"),
-            (create("a", later), Code::Unimplemented, "timer.effort"),
+            (create("a", later), Code::InvalidArgument, "timer.isolation"),
         ];
         for (request, code, field) in cases {
             let status = timers.create_timer(request).await.unwrap_err();

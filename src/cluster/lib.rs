@@ -39,6 +39,8 @@ pub struct Settings {
     pub lease: Option<Duration>,
     /// The coordinator's `--wake-grace`, if not its default.
     pub wake_grace: Option<Duration>,
+    /// What every agent is given besides its name, its place and its addresses.
+    pub agent_flags: Vec<OsString>,
     /// What becomes of what the members log.
     pub logs: Logs,
 }
@@ -128,6 +130,7 @@ impl Cluster {
         ];
         let mut arguments = arguments(&words);
         arguments.extend(["--data".into(), self.settings.data.join(node).into()]);
+        arguments.extend(self.settings.agent_flags.iter().cloned());
         self.join(node, Role::Agent { address }, arguments, None)
     }
 

@@ -80,6 +80,7 @@ impl Stage {
             data: data.path().to_owned(),
             lease: Some(LEASE),
             wake_grace: None,
+            agent_flags: Vec::new(),
             logs,
         });
         let facts = Facts {

@@ -3,15 +3,17 @@
 //! That there is exactly one schedule is the parser's to see; what depends on whoever is asked (the grammar of cron,
 //! the horizon, whether a node exists) is theirs to refuse.
 
+use super::policy::PolicyFlags;
+use super::schedule::ScheduleFlags;
 use super::shown::TimerRow;
+use super::target::{TargetFlags, What};
 use crate::cli::Peer;
 use crate::failure::Failure;
 use crate::names::{self, Spelling};
 use crate::words;
 use clap::{Args, ValueEnum};
 use dormouse_agent::engine::id::{NodeId, PoolId};
-use dormouse_client::{Error, NewTime, Scheduled, Timer};
-use std::time::Duration;
+use dormouse_client::{Error, Timer};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -20,21 +22,12 @@ pub(crate) struct Arguments {
     name: Option<Spelling>,
 
     #[command(flatten)]
-    schedule: Schedule,
+    schedule: ScheduleFlags,
 
-    /// The IANA time zone of --cron, such as Europe/Berlin; UTC if not given.
-    #[arg(long, conflicts_with_all = ["after", "at", "every"], value_name = "ZONE")]
-    zone: Option<String>,
+    #[command(flatten)]
+    target: TargetFlags,
 
-    /// Align --every to multiples of the interval since 1970 plus this.
-    #[arg(long, conflicts_with_all = ["after", "at", "cron"], value_name = "DURATION", value_parser = words::duration)]
-    phase: Option<Duration>,
-
-    /// The handler that runs it, at a worker of its pool.
-    #[arg(long, value_name = "HANDLER", value_parser = names::handler)]
-    handler: String,
-
-    /// What the handler is given: a text, @FILE for the content of a file, @- for standard input.
+    /// What it is given: a text, @FILE for the content of a file, @- for standard input.
     #[arg(long, value_name = "TEXT|@FILE")]
     payload: Option<String>,
 
@@ -58,26 +51,13 @@ pub(crate) struct Arguments {
     /// A label to find it by; may be given more than once.
     #[arg(long, value_name = "KEY=VALUE", value_parser = words::label)]
     label: Vec<(String, String)>,
-}
 
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Schedule {
-    /// Once, so long from now: 90s, 15m, 2h30m, 500ms.
-    #[arg(long, value_name = "DURATION", value_parser = words::duration)]
-    after: Option<Duration>,
+    /// Begin paused: nothing happens until it is resumed.
+    #[arg(long)]
+    paused: bool,
 
-    /// Once, at this time: RFC 3339, or +15m.
-    #[arg(long, value_name = "TIME", value_parser = words::time)]
-    at: Option<NewTime>,
-
-    /// Again and again, at this interval.
-    #[arg(long, value_name = "DURATION", value_parser = words::duration)]
-    every: Option<Duration>,
-
-    /// Again and again, by a cron expression of five fields, or six with seconds first.
-    #[arg(long, value_name = "EXPRESSION")]
-    cron: Option<String>,
+    #[command(flatten)]
+    policy: PolicyFlags,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -101,8 +81,14 @@ impl Arguments {
         let payload = self.payload.as_deref().map(words::payload).transpose();
         let payload = payload.map_err(Failure::failed)?;
         let (id, pool) = self.name_and_pool()?;
+        let scheduled = self.schedule.required()?;
+        let what = self.target.required()?;
         let build = || -> Result<Timer, Error> {
-            let mut timer = self.scheduled()?.handler(&self.handler)?;
+            let mut timer = match what {
+                What::Handler(name) => scheduled.handler(&name)?,
+                What::Http(http) => scheduled.http(http)?,
+                What::Command(name, args) => scheduled.command(&name, args)?,
+            };
             if let Some(id) = &id {
                 timer = timer.name(id)?;
             }
@@ -124,7 +110,10 @@ impl Arguments {
             for (key, value) in &self.label {
                 timer = timer.label(key, value)?;
             }
-            Ok(timer)
+            if self.paused {
+                timer = timer.paused();
+            }
+            Ok(self.policy.of_timer(timer))
         };
         build().map_err(Failure::usage)
     }
@@ -144,29 +133,6 @@ impl Arguments {
                     "write {} and --durability or --pinned: the node in the name is the timer's home",
                     name.timer
                 )))
-            }
-        }
-    }
-
-    fn scheduled(&self) -> Result<Scheduled, Error> {
-        let Schedule {
-            after,
-            at,
-            every,
-            cron,
-        } = &self.schedule;
-        match (after, at, every, cron) {
-            (Some(wait), ..) => Ok(Timer::after(*wait)),
-            (_, Some(NewTime::After(wait)), ..) => Ok(Timer::after(*wait)),
-            (_, Some(NewTime::At(instant)), ..) => Ok(Timer::at(*instant)),
-            (_, _, Some(interval), _) => match self.phase {
-                Some(phase) => Timer::every_in_phase(*interval, phase),
-                None => Timer::every(*interval),
-            },
-            (.., expression) => {
-                let expression = expression.as_deref().unwrap_or_default();
-                let zone = self.zone.as_deref().unwrap_or_default();
-                Ok(Timer::cron_in(expression, zone))
             }
         }
     }
@@ -210,6 +176,12 @@ mod tests {
         for wrong in [
             &["--handler", "h"][..],
             &["--after", "5s"],
+            &["--after", "5s", "--handler", "h", "--http", "http://x/"],
+            &["--after", "5s", "--handler", "h", "--method", "GET"],
+            &["--after", "5s", "--handler", "h", "--arg", "x"],
+            &["--after", "5s", "--handler", "h", "--misfire", "never"],
+            &["--after", "5s", "--handler", "h", "--retry-attempts", "0"],
+            &["--after", "5s", "--handler", "h", "--misfire-cap", "1001"],
             &["--after", "5s", "--every", "5s", "--handler", "h"],
             &["--after", "5s", "--zone", "UTC", "--handler", "h"],
             &["--after", "5s", "--phase", "1s", "--handler", "h"],
@@ -227,6 +199,55 @@ mod tests {
         );
         let why = create(&["pools/p/nodes/n/timers/t", "--at", "+1m", "--handler", "h"]);
         assert!(why.unwrap_err().contains("code: 2"));
+    }
+
+    #[test]
+    fn every_policy_is_a_flag() {
+        let line = "--cron @daily --zone Europe/Berlin --http https://x/y --method put --header X-A=b \
+                    --http-timeout 5s --success 200-204 --success 302 --signing-key k --start +1h --end +9d \
+                    --expire +9d --max-occurrences 7 --jitter 30s --misfire all --misfire-grace 2m --misfire-cap 9 \
+                    --catchup-window 3h --overlap buffer_one --at-most-once --isolation hold --retry-attempts 3 \
+                    --backoff-min 2s --backoff-max 1m --backoff-factor 1.5 --attempt-timeout 90s --gap skip \
+                    --overlap-dst both --paused";
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let timer = create(&words).unwrap();
+        for part in [
+            r#"method: "PUT""#,
+            "success: [200..=204, 302..=302]",
+            r#"signing_key: "k""#,
+            "occurrences_max: Some(7)",
+            "jitter: Some(30s)",
+            "misfire: Some(All)",
+            "misfire_grace: Some(120s)",
+            "misfire_cap: Some(9)",
+            "catchup_window: Some(10800s)",
+            "overlap: Some(BufferOne)",
+            "effort: Some(AtMostOnce)",
+            "isolation: Some(Hold)",
+            "attempts_max: 3, backoff_min: 2s, backoff_max: 60s, factor: 1.5, attempt_timeout: 90s",
+            "gap: Some(Skip)",
+            "repeated: Some(Both)",
+            "paused: true",
+        ] {
+            assert!(timer.contains(part), "{part} in {timer}");
+        }
+    }
+
+    #[test]
+    fn a_command_has_values() {
+        let line = [
+            "--at",
+            "+1m",
+            "--command",
+            "backup",
+            "--arg",
+            "--all",
+            "--arg",
+            "x",
+        ];
+        let timer = create(&line).unwrap();
+        let shown = r#"Command { name: "backup", args: ["--all", "x"] }"#;
+        assert!(timer.contains(shown), "{timer}");
     }
 
     #[test]

@@ -1,7 +1,15 @@
-//! How a timer is shown: the stable fields of JSON, a row of a table, or all of it in words.
+//! How a timer is shown: the stable fields of JSON, a row of a table, or all of it in words. Policies and runs have
+//! files of their own.
+
+mod policy;
+mod run;
+
+pub(super) use run::{RunRow, time_or_dash};
 
 use crate::output::{Row, time};
-use dormouse_client::{CancelOutcome, Placement, RunRecord, ScheduleInfo, Target, TimerInfo};
+use crate::words;
+use dormouse_client::{CancelOutcome, Http, Placement, ScheduleInfo, Target, TimerInfo};
+use policy::PolicyDetails;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -78,34 +86,47 @@ impl Row for TimerRow {
 pub(super) struct Details {
     #[serde(flatten)]
     row: TimerRow,
+    etag: String,
+    paused: bool,
     schedule: String,
     pinned: Option<String>,
     handler: Option<String>,
+    http: Option<HttpDetails>,
+    command: Option<CommandDetails>,
     payload: Option<String>,
     content_type: String,
     labels: BTreeMap<String, String>,
+    #[serde(flatten)]
+    policy: PolicyDetails,
+    begun_count: u64,
+    skipped_count: u64,
     create_time: Option<String>,
     update_time: Option<String>,
-    last_run: Option<LastRun>,
+    last_run: Option<RunRow>,
 }
 
 #[derive(Debug, Serialize)]
-struct LastRun {
-    run: String,
-    attempt: u32,
-    token: u64,
-    state: &'static str,
-    reason: String,
-    node: Option<String>,
-    nominal_time: Option<String>,
-    launched_time: Option<String>,
-    finished_time: Option<String>,
+struct HttpDetails {
+    url: String,
+    method: String,
+    headers: BTreeMap<String, String>,
+    timeout: Option<String>,
+    success: Vec<String>,
+    signing_key: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct CommandDetails {
+    name: String,
+    args: Vec<String>,
 }
 
 impl Details {
     pub(super) fn of(timer: &TimerInfo) -> Self {
         Self {
             row: TimerRow::of(timer),
+            etag: timer.etag.clone(),
+            paused: timer.paused,
             schedule: schedule(&timer.schedule),
             pinned: match &timer.placement {
                 Placement::Movable => None,
@@ -115,44 +136,54 @@ impl Details {
                 Target::Handler(name) => Some(name.clone()),
                 _ => None,
             },
+            http: match &timer.target {
+                Target::Http(http) => Some(HttpDetails::of(http)),
+                _ => None,
+            },
+            command: match &timer.target {
+                Target::Command { name, args } => Some(CommandDetails {
+                    name: name.clone(),
+                    args: args.clone(),
+                }),
+                _ => None,
+            },
             payload: std::str::from_utf8(&timer.payload).ok().map(str::to_owned),
             content_type: timer.content_type.clone(),
             labels: timer.labels.clone(),
+            policy: PolicyDetails::of(&timer.policy),
+            begun_count: timer.begun_count,
+            skipped_count: timer.skipped_count,
             create_time: timer.create_time.map(time),
             update_time: timer.update_time.map(time),
-            last_run: timer.last_run.as_ref().map(LastRun::of),
+            last_run: timer
+                .last_run
+                .as_ref()
+                .map(|run| RunRow::of(run, &timer.name)),
+        }
+    }
+
+    fn target(&self) -> String {
+        match (&self.handler, &self.http, &self.command) {
+            (Some(name), ..) => format!("handler {name}"),
+            (_, Some(http), _) => format!("{} {}", http.method, http.url),
+            (.., Some(command)) => format!("command {} {}", command.name, command.args.join(" ")),
+            _ => "unknown to this version".into(),
         }
     }
 }
 
-impl LastRun {
-    fn of(run: &RunRecord) -> Self {
+impl HttpDetails {
+    fn of(http: &Http) -> Self {
+        let range =
+            |range: &std::ops::RangeInclusive<u16>| format!("{}-{}", range.start(), range.end());
         Self {
-            run: run.run.clone(),
-            attempt: run.attempt,
-            token: run.token,
-            state: run.state.as_str(),
-            reason: run.reason.clone(),
-            node: run.node.clone(),
-            nominal_time: run.nominal_time.map(time),
-            launched_time: run.launched_time.map(time),
-            finished_time: run.finished_time.map(time),
+            url: http.url.clone(),
+            method: http.method.clone(),
+            headers: http.headers.clone(),
+            timeout: http.timeout.map(words::in_units),
+            success: http.success.iter().map(range).collect(),
+            signing_key: Some(http.signing_key.clone()).filter(|key| !key.is_empty()),
         }
-    }
-
-    fn in_words(&self) -> String {
-        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-        let mut words = format!(
-            "{} on {}, attempt {}, for {}",
-            self.state,
-            or_dash(&self.node),
-            self.attempt,
-            or_dash(&self.nominal_time),
-        );
-        if !self.reason.is_empty() {
-            words = format!("{words}: {}", self.reason);
-        }
-        words
     }
 }
 
@@ -188,24 +219,37 @@ pub(super) fn in_words(timer: &TimerInfo) -> String {
         Some(text) => format!("{} bytes: {}", timer.payload.len(), excerpt(text)),
         None => format!("{} bytes", timer.payload.len()),
     };
+    let policy = details.policy.in_words();
+    let target = details.target();
     let lines = [
         ("name", details.row.name),
         ("uid", details.row.uid),
         ("state", details.row.state.into()),
         ("schedule", details.schedule),
         ("next", details.row.next_times.join(", ")),
-        ("handler", details.handler.unwrap_or_default()),
+        ("runs", target),
         ("payload", payload),
         ("home", details.row.home.unwrap_or_else(|| "(pool)".into())),
         ("pinned", details.pinned.unwrap_or_else(|| "no".into())),
         ("durability", details.row.durability.into()),
+        ("bounds", policy.bounds),
+        ("policies", policy.rest),
+        ("retry", policy.retry),
         ("generation", details.row.generation.to_string()),
+        ("etag", details.etag),
+        (
+            "counts",
+            format!(
+                "{} begun, {} skipped",
+                details.begun_count, details.skipped_count
+            ),
+        ),
         ("labels", labels.join(" ")),
         ("created", details.create_time.unwrap_or_default()),
         ("updated", details.update_time.unwrap_or_default()),
         (
             "last run",
-            details.last_run.map_or("none".into(), |run| run.in_words()),
+            details.last_run.map_or("none".into(), |run| run.fate()),
         ),
     ];
     let lines = lines

@@ -28,6 +28,7 @@ impl Stage {
             data: dir.path().to_owned(),
             lease: None,
             wake_grace: None,
+            agent_flags: Vec::new(),
             logs: Logs::Quiet,
         });
         cluster.start_coordinator(None).expect("it starts");

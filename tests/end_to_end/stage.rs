@@ -55,6 +55,7 @@ impl Stage {
             data: data.path().to_owned(),
             lease: Some(LEASE),
             wake_grace: Some(WAKE_GRACE),
+            agent_flags: Vec::new(),
             logs: if std::env::var_os("DORMOUSE_LOG").is_some() {
                 Logs::Forward
             } else {

@@ -13,6 +13,7 @@ use crate::config::{Config, Error};
 use crate::executor::Executor;
 use crate::link::{self, Event};
 use crate::node::Nodes;
+use crate::targets::Prepared;
 use crate::task::{Ask, End, Task};
 use crate::workers::Workers;
 use crate::{events, wire};
@@ -28,10 +29,9 @@ use dormouse_store::{Disk, Kind, Writer};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
-use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ use uuid::Uuid;
 const RUNS_GRACE: Duration = Duration::from_secs(3);
 /// How long the hand-over may take, with what the runs took.
 const HAND_OVER_LIMIT: Duration = Duration::from_millis(4_600);
-/// How long open calls have to end after that: the whole is below five seconds.
+/// How long open calls and commands have to end after that: the whole is below five seconds.
 const SERVE_GRACE: Duration = Duration::from_millis(300);
 
 /// Opens the data directory and reads the base back from it.
@@ -67,6 +67,13 @@ pub(super) async fn recover(config: &Config) -> Result<(Writer, Recovered), Erro
     opened.await.map_err(|_| Error::Fault)?
 }
 
+/// Reads what the configuration says about targets.
+pub(super) async fn prepare_targets(config: &Config) -> Result<Prepared, Error> {
+    let (targets, node) = (config.targets.clone(), config.node.clone());
+    let prepared = tokio::task::spawn_blocking(move || Prepared::new(&targets, &node));
+    Ok(prepared.await.map_err(|_| Error::Fault)??)
+}
+
 type Recovered = (Base, Decision<Effect>);
 
 /// The tasks of a running agent.
@@ -78,6 +85,7 @@ pub(super) struct Life {
     link: JoinHandle<()>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     health: HealthReporter,
+    targets: JoinSet<()>,
     stop: CancellationToken,
     close: CancellationToken,
 }
@@ -101,9 +109,15 @@ impl Life {
             link: tokio::spawn(link::run(endpoint, events, close.clone())),
             server: tokio::spawn(server),
             health,
+            targets: JoinSet::new(),
             stop: agent.stop.clone(),
             close,
         }
+    }
+
+    /// With workers of its own, which end as the executor is closed.
+    pub(super) fn with_targets(self, targets: JoinSet<()>) -> Self {
+        Self { targets, ..self }
     }
 
     /// Until somebody stops it or the base ends; then the end of all tasks.
@@ -173,11 +187,13 @@ impl Life {
         self.base.abort();
         self.executor.close();
         self.close.cancel();
-        if tokio::time::timeout(SERVE_GRACE, &mut self.server)
-            .await
-            .is_err()
-        {
+        let server = &mut self.server;
+        let targets = async { while self.targets.join_next().await.is_some() {} };
+        let ended = async { tokio::join!(server, targets) };
+        if tokio::time::timeout(SERVE_GRACE, ended).await.is_err() {
             self.server.abort();
+            // What is dropped takes its commands with it.
+            self.targets.shutdown().await;
         }
         self.link.abort();
         let writer = self.writer;
@@ -186,7 +202,7 @@ impl Life {
     }
 }
 
-fn services(agent: &Agent) -> (HealthReporter, Router) {
+fn services(agent: &Agent) -> (HealthReporter, listen::Services) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let workers = Workers {
         executor: Arc::clone(&agent.executor),

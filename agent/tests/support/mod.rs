@@ -13,6 +13,7 @@ use dormouse_agent::engine::op::{Activity, Answer, Op};
 use dormouse_agent::engine::pool::{self, Effect, Input, Link, Pool};
 use dormouse_agent::engine::time::{Millis, WallTime};
 use dormouse_agent::engine::timer::{Durability, HandlerName, NewTimer, When};
+use dormouse_agent::targets::Targets;
 use dormouse_agent::{Address, Agent, Config};
 use dormouse_edge::{clock, session};
 use dormouse_proto::v1;
@@ -224,6 +225,7 @@ pub(crate) fn config(node: &str, coordinator: &str, data: &Path) -> Config {
         data: data.into(),
         replicate_after: Duration::from_millis(200),
         insecure: false,
+        targets: Targets::default(),
     }
 }
 

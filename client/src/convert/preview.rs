@@ -10,25 +10,29 @@ pub(crate) fn preview_request(
     schedule: Scheduled,
     window: PreviewWindow,
 ) -> wire::PreviewScheduleRequest {
-    let gap = match window.gap {
-        Gap::Shift => wire::DstGap::Shift,
-        Gap::Skip => wire::DstGap::Skip,
-    };
-    let overlap = match window.repeated {
-        Repeated::First => wire::DstOverlap::First,
-        Repeated::Last => wire::DstOverlap::Last,
-        Repeated::Both => wire::DstOverlap::Both,
-    };
     wire::PreviewScheduleRequest {
         schedule: Some(wire::Schedule {
             kind: Some(schedule_to_wire(schedule.into_when())),
         }),
-        dst: Some(wire::DstPolicy {
-            gap: gap.into(),
-            overlap: overlap.into(),
-        }),
+        dst: Some(dst(window.gap, window.repeated)),
         after_time: window.after.map(Into::into),
         count: window.count.into(),
+    }
+}
+
+pub(super) fn dst(gap: Gap, repeated: Repeated) -> wire::DstPolicy {
+    let gap = match gap {
+        Gap::Shift => wire::DstGap::Shift,
+        Gap::Skip => wire::DstGap::Skip,
+    };
+    let overlap = match repeated {
+        Repeated::First => wire::DstOverlap::First,
+        Repeated::Last => wire::DstOverlap::Last,
+        Repeated::Both => wire::DstOverlap::Both,
+    };
+    wire::DstPolicy {
+        gap: gap.into(),
+        overlap: overlap.into(),
     }
 }
 

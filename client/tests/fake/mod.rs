@@ -17,6 +17,7 @@ use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::codegen::BoxStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+use tonic_types::StatusExt as _;
 use wire::node_service_server::{NodeService, NodeServiceServer};
 use wire::timer_service_server::{TimerService, TimerServiceServer};
 use wire::work_request::Message as Up;
@@ -81,6 +82,10 @@ pub struct Scripts {
     pub rearm: Script<wire::RearmTimerRequest, wire::RearmTimerResponse>,
     pub list: Script<wire::ListTimersRequest, wire::ListTimersResponse>,
     pub preview: Script<wire::PreviewScheduleRequest, wire::PreviewScheduleResponse>,
+    pub update: Script<wire::UpdateTimerRequest, wire::UpdateTimerResponse>,
+    pub runs: Script<wire::ListRunsRequest, wire::ListRunsResponse>,
+    pub watch: Script<wire::WatchTimersRequest, Vec<wire::WatchTimersResponse>>,
+    pub pipeline: Arc<Mutex<Vec<wire::PipelineRequest>>>,
     pub activity: Script<wire::SetActivityRequest, wire::SetActivityResponse>,
 }
 
@@ -114,11 +119,84 @@ impl TimerService for Scripts {
         self.list.play(request).await
     }
 
+    async fn update_timer(
+        &self,
+        request: Request<wire::UpdateTimerRequest>,
+    ) -> Result<Response<wire::UpdateTimerResponse>, Status> {
+        self.update.play(request).await
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<wire::ListRunsRequest>,
+    ) -> Result<Response<wire::ListRunsResponse>, Status> {
+        self.runs.play(request).await
+    }
+
+    async fn watch_timers(
+        &self,
+        request: Request<wire::WatchTimersRequest>,
+    ) -> Result<Response<BoxStream<wire::WatchTimersResponse>>, Status> {
+        let said = self.watch.play(request).await?.into_inner();
+        let said = said.into_iter().map(Ok);
+        Ok(Response::new(Box::pin(tokio_stream::iter(said))))
+    }
+
+    async fn pipeline(
+        &self,
+        request: Request<Streaming<wire::PipelineRequest>>,
+    ) -> Result<Response<BoxStream<wire::PipelineResponse>>, Status> {
+        let mut requests = request.into_inner();
+        let seen = self.pipeline.clone();
+        let (answers, outbound) = mpsc::channel(64);
+        tokio::spawn(async move {
+            while let Ok(Some(request)) = requests.message().await {
+                seen.lock().unwrap().push(request.clone());
+                let breaks = format!("{request:?}").contains("\"breaks\"");
+                let count = seen.lock().unwrap().len();
+                let answer = match breaks && count < 3 {
+                    true => Err(later("the stream breaks")),
+                    false => Ok(pipelined(request)),
+                };
+                let ends = answer.is_err();
+                if answers.send(answer).await.is_err() || ends {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+    }
+
     async fn preview_schedule(
         &self,
         request: Request<wire::PreviewScheduleRequest>,
     ) -> Result<Response<wire::PreviewScheduleResponse>, Status> {
         self.preview.play(request).await
+    }
+}
+
+/// What a pipeline of the fake says: it breaks off once at a request whose timer is called `breaks`, refuses one that
+/// is called `refused`, and creates all others, the last first.
+fn pipelined(request: wire::PipelineRequest) -> wire::PipelineResponse {
+    use wire::pipeline_request::Request;
+    use wire::pipeline_response::Response;
+    let id = match &request.request {
+        Some(Request::Create(create)) => create.timer_id.clone(),
+        _ => String::new(),
+    };
+    let response = match id.as_str() {
+        "refused" => Response::Error(tonic_types::Status {
+            code: tonic::Code::AlreadyExists.into(),
+            message: "it is there".into(),
+            details: Vec::new(),
+        }),
+        id => Response::Create(wire::CreateTimerResponse {
+            timer: Some(timer(&format!("pools/default/timers/{id}"))),
+        }),
+    };
+    wire::PipelineResponse {
+        id: request.id,
+        response: Some(response),
     }
 }
 
@@ -209,6 +287,13 @@ impl WorkStream {
             .await
             .expect("the worker listens");
     }
+}
+
+/// A refusal that says when to try again.
+fn later(why: &str) -> Status {
+    let wait = Some(Duration::from_millis(20));
+    let details = tonic_types::ErrorDetails::with_retry_info(wait);
+    Status::with_error_details(tonic::Code::Unavailable, why, details)
 }
 
 /// A run of handler `h` with this token.

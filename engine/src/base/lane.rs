@@ -44,6 +44,12 @@ impl Lane {
         self.sent.is_none()
     }
 
+    /// Whether everything can be handed over in the next report: what was taken leaves the ledger, and must not
+    /// leave it in the report that brings it back.
+    pub(super) fn can_hand_over(&self) -> bool {
+        self.is_free() && self.items.taken.is_empty()
+    }
+
     /// When the lane has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
         match &self.sent {
@@ -243,7 +249,10 @@ impl Base {
     fn note_shipped(&mut self, report: &Report, refused: &[(Uid, Refusal)]) {
         match report.items.resumed {
             Some(_) => self.own_all_that_left_the_ledger(),
-            None => self.own_what_left_the_ledger(&report.items.taken),
+            None => {
+                let taken = report.items.taken.iter().map(|(uid, _)| *uid);
+                self.own_what_left_the_ledger(&taken.collect::<Vec<_>>());
+            }
         }
         for timer in &report.items.changed {
             let refusal = refused

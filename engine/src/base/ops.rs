@@ -7,11 +7,11 @@
 use super::desk::{Origin, Proposal};
 use super::{Base, Entry, Stance};
 use crate::id::{TimerName, Uid};
-use crate::ledger::{cancelled, not_found, refuse_schedule, repeated};
+use crate::ledger::{cancelled, not_allowed, not_found, refuse_schedule, repeated};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::planted::{self, Fault};
 use crate::time::Now;
-use crate::timer::{Asked, Durability, NewTimer, Placement, Timer};
+use crate::timer::{Asked, Durability, NewTimer, Placement, Target, Timer};
 use std::collections::BTreeMap;
 
 impl Base {
@@ -65,11 +65,26 @@ impl Base {
         if let Some(proposal) = self.desk.proposed.get_mut(&new.uid) {
             return proposal.origins.push(origin);
         }
+        if let Err(refusal) = self.check_allowed(&new) {
+            return self.answer(origin, Answer::Refused(refusal));
+        }
         let home = Some(self.config.node.clone());
         match Timer::accept(&new, home, self.clock.read(now)) {
             Ok(timer) => self.accept(now, origin, timer),
             Err(bad) => self.answer(origin, Answer::Refused(refuse_schedule(&bad))),
         }
+    }
+
+    /// Of a command that only this node knows of, only this node's allowlist is asked.
+    fn check_allowed(&self, new: &NewTimer) -> Result<(), Refusal> {
+        let Target::Command(command) = &new.target else {
+            return Ok(());
+        };
+        let asked_there = new.durability == Durability::Replicated;
+        if asked_there || self.runs.places().contains_key(&new.handler) {
+            return Ok(());
+        }
+        Err(not_allowed(&command.name))
     }
 
     fn accept(&mut self, now: Now, origin: Origin, timer: Timer) {

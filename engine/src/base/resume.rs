@@ -2,7 +2,7 @@
 
 use super::desk::Origin;
 use super::{Base, Entry, Stance};
-use crate::id::{Session, Uid};
+use crate::id::{Session, Token, Uid};
 use crate::message::{Act, Order, Report, Resumed};
 use crate::op::{Answer, Op};
 use crate::planted::{self, Fault};
@@ -31,6 +31,9 @@ impl Base {
             self.stance = Stance::Apart;
         }
         self.rest.wake();
+        // It was said of an ownership that is over, and must not be taken for a word on what is given now.
+        self.lane.items.handed.clear();
+        self.lane.items.taken.clear();
         self.refuse_deferred_orders();
     }
 
@@ -55,13 +58,34 @@ impl Base {
         if everything {
             self.forget_unlisted(&resumed, handed_over);
         }
+        self.take_over(report, resumed.changed);
+        for uid in resumed.gone {
+            self.take_leave(now, uid);
+        }
+        // What was handed and taken before has no meaning any more.
+        self.lane.items.handed.clear();
+        self.lane.items.taken.clear();
+        self.awaited.clear();
+        self.hold(&resumed.held);
+        for (id, op) in resumed.pending {
+            self.apply_pending(now, id, op);
+        }
+        self.lane.items.resumed = Some(known);
+        self.lane.ship_by(now.boot);
+        self.rest.note_resumed(now);
+        self.activity_reached(now);
+        self.run_deferred(now);
+    }
+
+    /// Takes over what changed while others owned it.
+    fn take_over(&mut self, report: &Report, changed: Vec<Timer>) {
         let told: BTreeMap<Uid, &Timer> = report
             .items
             .changed
             .iter()
             .map(|timer| (timer.uid, timer))
             .collect();
-        for timer in resumed.changed {
+        for timer in changed {
             let echo =
                 self.timers.contains_key(&timer.uid) && told.get(&timer.uid) == Some(&&timer);
             // A cancellation is final; the coordinator only has not heard of it.
@@ -79,15 +103,14 @@ impl Base {
                 self.adopt(timer);
             }
         }
-        for uid in resumed.gone {
-            self.take_leave(now, uid);
+    }
+
+    /// What is being run elsewhere comes back by itself.
+    fn hold(&mut self, held: &[Uid]) {
+        if planted::is(Fault::ForgetHeld) {
+            return;
         }
-        // What was handed and taken before has no meaning any more.
-        self.lane.items.handed.clear();
-        self.lane.items.taken.clear();
-        self.awaited.clear();
-        let held = resumed.held.into_iter();
-        for uid in held.filter(|_| !planted::is(Fault::ForgetHeld)) {
+        for uid in held.iter().copied() {
             if !self.timers.contains_key(&uid) {
                 self.awaited.insert(uid);
             }
@@ -96,14 +119,6 @@ impl Base {
                 entry.starved = None;
             });
         }
-        for (id, op) in resumed.pending {
-            self.apply_pending(now, id, op);
-        }
-        self.lane.items.resumed = Some(known);
-        self.lane.ship_by(now.boot);
-        self.rest.note_resumed(now);
-        self.activity_reached(now);
-        self.run_deferred(now);
     }
 
     /// Timers of the lighter classes have left the ledger: nobody but the node has them now.
@@ -243,7 +258,7 @@ impl Base {
     fn take_given(&mut self, now: Now, timers: Vec<Timer>) {
         let mut back = BTreeSet::new();
         for timer in timers {
-            let uid = timer.uid;
+            let (uid, token) = (timer.uid, timer.token);
             let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
             // Every giving back follows a claim, and so has a newer token.
             let newer = self
@@ -257,7 +272,7 @@ impl Base {
                 // An old copy: the timer was handed over again since, and is not taken.
                 continue;
             }
-            self.lane.items.taken.push(uid);
+            self.lane.items.taken.push((uid, token));
         }
         self.lane.forget_handed(&back);
         self.lane.ship_by(now.boot);
@@ -268,7 +283,8 @@ impl Base {
         for uid in &gone {
             self.take_leave(now, *uid);
         }
-        self.lane.items.taken.extend(gone);
+        let ended = gone.into_iter().map(|uid| (uid, Token::default()));
+        self.lane.items.taken.extend(ended);
     }
 
     /// A timer ended elsewhere: who asks for it once more must not get another one here.

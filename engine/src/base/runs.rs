@@ -15,14 +15,14 @@ const REMEMBERED_MAX: usize = 16_384;
 pub(super) struct Runs {
     places: Capacity,
     used: BTreeMap<HandlerName, u32>,
-    flight: BTreeMap<Token, Flight>,
-    heard: BTreeSet<Token>,
+    pub(super) flight: BTreeMap<Token, Flight>,
+    pub(super) heard: BTreeSet<Token>,
     /// Outcomes that came while it was open whether the node sleeps.
     late: Vec<(Uid, Token, Outcome)>,
     /// Claims from before the node resumed last have ended with its sleep, if it slept.
-    floor: Token,
+    pub(super) floor: Token,
     /// Handlers of pulled runs that were declined, until there is room again.
-    declined: BTreeSet<HandlerName>,
+    pub(super) declined: BTreeSet<HandlerName>,
 }
 
 /// A run that was launched here.
@@ -62,7 +62,7 @@ impl Runs {
             .is_some_and(|places| used < *places)
     }
 
-    fn begin(&mut self, flight: Flight) {
+    pub(super) fn begin(&mut self, flight: Flight) {
         *self.used.entry(flight.run.handler.clone()).or_default() += 1;
         self.flight.insert(flight.run.token, flight);
     }
@@ -79,7 +79,7 @@ impl Runs {
         self.floor = floor;
     }
 
-    fn remember(&mut self, token: Token) -> bool {
+    pub(super) fn remember(&mut self, token: Token) -> bool {
         let news = self.heard.insert(token);
         if self.heard.len() > REMEMBERED_MAX {
             self.heard.pop_first();
@@ -240,41 +240,6 @@ impl Base {
         }
     }
 
-    /// Runs that were claimed for this node: taken, or declined at once.
-    pub(super) fn pull(&mut self, now: Now, runs: Vec<Run>) {
-        for run in runs {
-            if !self.runs.remember(run.token) {
-                if self.runs.flight.contains_key(&run.token) {
-                    self.lane.items.accepted.push(run.token);
-                }
-                continue;
-            }
-            let able = self.stance == Stance::Active && self.link.has_lease(now);
-            let able = able && run.token > self.runs.floor;
-            if able && self.runs.is_free(&run.handler) {
-                self.launch_pulled(now, run);
-            } else {
-                self.lane.items.declined.push(run.token);
-                self.runs.declined.insert(run.handler);
-            }
-        }
-        self.lane.ship_by(now.boot);
-    }
-
-    fn launch_pulled(&mut self, now: Now, run: Run) {
-        let clock = self.clock.read(now);
-        let from = now.boot + run.due.since(clock);
-        let until = self.link.lease_until();
-        self.lane.items.accepted.push(run.token);
-        self.runs.begin(Flight {
-            run: run.clone(),
-            started: clock,
-            own: false,
-        });
-        self.rest.note_work(now);
-        self.effects.push(Effect::Launch { run, until, from });
-    }
-
     pub(super) fn settled(&mut self, now: Now, uid: Uid, token: Token, outcome: Outcome) {
         // Nobody else runs a pinned timer: what became of it counts in any case.
         let pinned = self
@@ -348,21 +313,6 @@ impl Base {
             self.lane.ship_by(now.boot);
             self.offer_places();
         }
-    }
-
-    /// What was declined is offered again when the node says that there is room.
-    pub(super) fn offer_what_was_declined(&mut self, now: Now) {
-        let able = self.stance == Stance::Active && self.link.has_lease(now);
-        let runs = &self.runs;
-        if able && runs.declined.iter().any(|handler| runs.is_free(handler)) {
-            self.runs.declined.clear();
-            self.offer_places();
-        }
-    }
-
-    /// Says again what is free, so that what was declined is offered again.
-    fn offer_places(&mut self) {
-        self.lane.items.capacity = Some(self.runs.places.clone());
     }
 
     /// The right to every run in flight is over.

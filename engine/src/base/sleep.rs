@@ -204,7 +204,7 @@ impl Base {
             self.rest.patience = None;
         }
         let ready = self.link.has_lease(now)
-            && self.lane.is_free()
+            && self.lane.can_hand_over()
             && self.desk.proposed().next().is_none()
             && now.boot >= self.rest.retry_at
             && now.boot >= self.rest.linger_until;
@@ -319,7 +319,8 @@ impl Base {
         if self.link.is_down() || late {
             return self.effects.push(Effect::Stopped);
         }
-        let free = self.link.is_open() && self.lane.is_free() && self.stance != Stance::Leaving;
+        let free = self.link.is_open() && self.lane.can_hand_over();
+        let free = free && self.stance != Stance::Leaving;
         if free && !self.waits_for_runs(now, STOP_PATIENCE) {
             self.say_goodbye(now);
         }

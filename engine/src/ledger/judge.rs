@@ -5,12 +5,15 @@
 //! when it resumes. A cancellation is final whoever made it.
 
 use super::{Entry, Held, Ledger, Stance, past};
-use crate::id::{NodeId, Uid};
+use crate::id::{NodeId, Token, Uid};
 use crate::message::Items;
 use crate::op::Refusal;
 use crate::record::Key;
 use crate::time::{LogIndex, Millis, WallTime};
 use crate::timer::{Durability, Timer};
+
+/// A node gives up on a proposal before it is this old.
+const PROPOSAL_OLD: Millis = Millis(60_000);
 
 /// Who reports, and how far it may be believed.
 #[derive(Debug, Clone)]
@@ -34,8 +37,8 @@ impl Ledger {
         if let Some(index) = items.resumed {
             self.note_resumed(&tail.node, index);
         }
-        for uid in &items.taken {
-            self.note_taken(&tail.node, *uid);
+        for (uid, token) in &items.taken {
+            self.note_taken(&tail.node, *uid, *token);
         }
         // What is gone makes room for another timer of its name.
         for uid in &items.gone {
@@ -123,6 +126,10 @@ impl Ledger {
         if proposed || heavy {
             self.free_name(timer, now)?;
         }
+        // What its home has acknowledged is not refused: a proposal is a few seconds old.
+        if timer.token == Token(0) && now.since(timer.created) < PROPOSAL_OLD {
+            self.check_allowed(timer)?;
+        }
         let timer = Timer {
             home: Some(tail.node.clone()),
             ..timer.clone()
@@ -175,11 +182,13 @@ impl Ledger {
         }
     }
 
-    fn note_taken(&mut self, node: &NodeId, uid: Uid) {
+    /// The home has a timer that was given back. What is on its way again since has a newer token.
+    fn note_taken(&mut self, node: &NodeId, uid: Uid, token: Token) {
         let Some(entry) = self.timers.get(&uid) else {
             return self.note_end_heard(node, uid);
         };
-        if entry.held != Some(Held::Giving) || entry.timer.home.as_ref() != Some(node) {
+        let own = entry.held == Some(Held::Giving) && entry.timer.home.as_ref() == Some(node);
+        if !own || entry.timer.token != token {
             return;
         }
         if entry.timer.spec.durability.is_replicated() {

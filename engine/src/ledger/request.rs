@@ -1,18 +1,14 @@
 //! What users ask of the ledger: done here, or by the home that owns the timer.
 
-use super::{Entry, Held, Ledger, Pending, Stance};
+use super::{Entry, Held, Ledger, Stance};
 use crate::id::{NodeId, TimerName, Uid};
 use crate::op::{Answer, Cancelled, Change, NewTime, Op, Refusal};
-use crate::record::Key;
 use crate::schedule::{BadSchedule, Schedule};
 use crate::time::{Millis, WallTime};
-use crate::timer::{Asked, Awaits, Durability, NewTimer, Phase, Placement, Timer};
+use crate::timer::{Asked, Awaits, Durability, NewTimer, Phase, Placement, Target, Timer};
 
 /// The most timers that one list answer carries.
 pub(crate) const LIST_MAX: u32 = 1_000;
-
-/// The most changes that wait for one sleeping node.
-const PENDING_MAX: usize = 1_000;
 
 /// Where an operation was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +67,11 @@ impl Ledger {
     ) -> Routed {
         match self.node(node).map(|node| node.stance) {
             None | Some(Stance::Left) => {
-                let what = format!("node {node} in pool {}", self.pool);
-                Routed::Done(Answer::Refused(Refusal::NotFound { what }))
+                let why = format!(
+                    "pool {} has no node {node} to pin it to; name one of its nodes",
+                    self.pool
+                );
+                Routed::Done(precondition(why))
             }
             Some(Stance::Active) => Routed::to(node, op),
             Some(Stance::Greeted | Stance::Parked | Stance::Lost) => {
@@ -87,12 +86,26 @@ impl Ledger {
             Err(bad) => return Answer::Refused(refuse_schedule(&bad)),
         };
         timer.awaits = timer.home.as_ref().map(|_| Awaits::Home);
-        if let Err(refusal) = self.free_name(&timer, now) {
+        let allowed = self.check_allowed(&timer);
+        if let Err(refusal) = allowed.and_then(|()| self.free_name(&timer, now)) {
             return Answer::Refused(refusal);
         }
         let at = self.stamp();
         self.insert(Entry::new(timer.clone(), at, at));
         Answer::Timer(Box::new(timer))
+    }
+
+    /// A command runs where it is allowed; one that no node allows would wait for ever.
+    pub(super) fn check_allowed(&self, timer: &Timer) -> Result<(), Refusal> {
+        let Target::Command(command) = &timer.spec.target else {
+            return Ok(());
+        };
+        let place = &timer.spec.handler;
+        let mut nodes = self.nodes.values();
+        if nodes.any(|node| node.handlers.contains(place)) {
+            return Ok(());
+        }
+        Err(not_allowed(&command.name))
     }
 
     fn look(&self, op: &Op, name: &TimerName) -> Routed {
@@ -231,94 +244,6 @@ impl Ledger {
         name.node.clone().filter(|node| self.is_active(node))
     }
 
-    /// Stores a change for a node that sleeps. A wait is counted from now, not from when the node wakes.
-    fn keep_for(&mut self, node: NodeId, op: &Op, now: WallTime) -> Routed {
-        if self.waits_already(&node, op) {
-            return Routed::Done(Answer::Pending);
-        }
-        let mut op = op.clone();
-        if let Op::Change {
-            change: Change::Rearm { to, .. },
-            ..
-        } = &mut op
-        {
-            if let Err(refusal) = new_time(*to, now) {
-                return Routed::Done(Answer::Refused(refusal));
-            }
-            if let NewTime::After(wait) = *to {
-                *to = NewTime::Since { from: now, wait };
-            }
-        }
-        if let Err(refusal) = self.make_room_for(&node, &op) {
-            return Routed::Done(Answer::Refused(refusal));
-        }
-        let number = self.stamp().0;
-        self.pending.insert(number, Pending { node, op });
-        self.turn.dirty.insert(Key::Pending(number));
-        Routed::Done(Answer::Pending)
-    }
-
-    /// Whether the same request is stored: asked again it does not move to the end of the line.
-    fn waits_already(&self, node: &NodeId, op: &Op) -> bool {
-        let id = |op: &Op| match op {
-            Op::Change { request, .. } => *request,
-            _ => 0,
-        };
-        let mut waiting = self.pending.values().filter(|it| it.node == *node);
-        id(op) != 0 && waiting.any(|it| id(&it.op) == id(op))
-    }
-
-    /// A later change of the same timer takes the place of an earlier one; there is a bound for each node.
-    fn make_room_for(&mut self, node: &NodeId, op: &Op) -> Result<(), Refusal> {
-        let waiting = self
-            .pending
-            .iter()
-            .filter(|(_, pending)| pending.node == *node);
-        let same = waiting
-            .clone()
-            .filter(|(_, pending)| changes_same(&pending.op, op));
-        let same: Vec<u64> = same.map(|(number, _)| *number).collect();
-        if same.is_empty() && waiting.count() >= PENDING_MAX {
-            let why = format!("node {node} sleeps, and {PENDING_MAX} changes wait for it; wake it");
-            return Err(Refusal::Exhausted { why });
-        }
-        for number in same {
-            self.note_applied(number);
-        }
-        Ok(())
-    }
-
-    /// When `node` has to be awake for pinned timers as others made or moved them while it slept.
-    #[must_use]
-    pub fn unheard_due(&self, node: &NodeId) -> Option<WallTime> {
-        let made = self.unheard.get(node).and_then(|timers| timers.first());
-        let moved = self
-            .pending
-            .values()
-            .filter(|pending| pending.node == *node);
-        let moved = moved.filter_map(|pending| match pending.op {
-            Op::Change {
-                change: Change::Rearm { to, .. },
-                ..
-            } => match to {
-                NewTime::At(time) => Some(time),
-                NewTime::Since { from, wait } => Some(from + wait),
-                NewTime::After(_) => None,
-            },
-            _ => None,
-        });
-        moved.chain(made.map(|(due, _)| *due)).min()
-    }
-
-    /// The home has applied a change that waited for it.
-    pub(crate) fn note_applied(&mut self, number: u64) -> bool {
-        let waited = self.pending.remove(&number).is_some();
-        if waited {
-            self.turn.dirty.insert(Key::Pending(number));
-        }
-        waited
-    }
-
     fn route_activity(&self, node: &NodeId, op: &Op) -> Routed {
         match self.node(node) {
             Some(_) => Routed::to(node, op),
@@ -327,31 +252,6 @@ impl Ledger {
             })),
         }
     }
-}
-
-/// Whether a later change leaves nothing of an earlier one.
-fn changes_same(earlier: &Op, later: &Op) -> bool {
-    let (
-        Op::Change {
-            name: first,
-            change: earlier,
-            ..
-        },
-        Op::Change {
-            name: second,
-            change: later,
-            ..
-        },
-    ) = (earlier, later)
-    else {
-        return false;
-    };
-    let same = std::mem::discriminant(earlier) == std::mem::discriminant(later);
-    let absolute = matches!(
-        later,
-        Change::Rearm { payload: None, .. } | Change::Cancel | Change::Pause | Change::Resume
-    );
-    first == second && same && absolute
 }
 
 /// Neither the ledger nor the home can change a timer that is being given back.
@@ -402,6 +302,15 @@ pub(crate) fn refuse_schedule(bad: &BadSchedule) -> Refusal {
     match bad {
         BadSchedule::OutOfHorizon(_) => Refusal::BeyondHorizon { field, why },
         _ => Refusal::Invalid { field, why },
+    }
+}
+
+/// The refusal of a command that is on no allowlist.
+pub(crate) fn not_allowed(command: &str) -> Refusal {
+    Refusal::Precondition {
+        why: format!(
+            "command {command} is on no node's allowlist; add it to the file of a node's --commands"
+        ),
     }
 }
 

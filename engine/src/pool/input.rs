@@ -1,6 +1,7 @@
 //! What a pool is told, what it wants done, and what it was configured with.
 
 use crate::id::{NodeId, PoolId};
+use crate::ledger::Restore;
 use crate::message::{CoordinatorMessage, LedgerId, NodeMessage};
 use crate::op::{Answer, Op};
 use crate::time::Millis;
@@ -49,6 +50,13 @@ pub enum Input {
         ask: u64,
         /// What is to be done.
         op: Op,
+    },
+    /// Facts of another ledger are to enter this one.
+    Brought {
+        /// The answer carries it.
+        ask: u64,
+        /// The facts.
+        restore: Box<Restore>,
     },
     /// A deadline may have come.
     Tick,

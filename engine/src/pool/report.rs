@@ -172,7 +172,7 @@ impl Pool {
         for token in &items.declined {
             self.hear_declined(now, node, *token);
         }
-        for uid in &items.taken {
+        for (uid, _) in &items.taken {
             self.drop_order(node, OrderKey::Give(*uid));
         }
         for (id, answer) in &items.answers {

@@ -280,11 +280,13 @@ impl Timer {
         flying: Option<WallTime>,
         now: WallTime,
     ) -> Result<(), Refusal> {
-        let moves = settings.iter().any(|it| matches!(it, Setting::When(_)));
+        let before = self.spec.schedule.clone();
         for setting in settings {
             self.set(setting, now)?;
         }
         self.check_policy()?;
+        // Read, changed in another field and written back, it keeps its time.
+        let moves = self.spec.schedule != before;
         let flew = flies(&self.phase, flying);
         self.begin_generation(now);
         let recurs = self.spec.schedule.is_recurring();

@@ -175,20 +175,21 @@ impl Timer {
         let recurs = self.spec.schedule.is_recurring() && self.occurrences_left() > 0;
         let next = recurs.then(|| self.spec.next_after(after)).flatten();
         let phase = match next {
-            Some(nominal) => self.ramped(nominal, now),
+            Some(nominal) => fresh(nominal, self.delay()),
             None => Phase::Over { ending, at: now },
         };
         self.change(phase);
     }
 
     /// With misfire ALL those that were missed run one after the other, with some time between.
-    fn ramped(&self, nominal: WallTime, now: WallTime) -> Phase {
+    pub(super) fn ramp(&mut self, now: WallTime) {
         let misfire = self.spec.policy.misfire;
-        let due = nominal + self.delay();
-        let late = misfire.mode == MisfireMode::All && due + misfire.grace < now;
-        Phase::Waiting {
-            occurrence: Occurrence::fresh(nominal),
-            due: if late { now + RAMP } else { due },
+        let all = misfire.mode == MisfireMode::All;
+        if let Phase::Waiting { due, .. } = &mut self.phase
+            && all
+            && *due + misfire.grace < now
+        {
+            *due = now + RAMP;
         }
     }
 }

@@ -3,14 +3,15 @@
 //! Each step is a function of the record and the time; which tokens are handed out is the caller's affair. What a
 //! step has to tell of a run it notes in [`Timer::noted`].
 
+use super::past::shortened;
 use super::{
-    DEATHS_MAX, Effort, Ending, Fate, LastRun, NewTimer, Occurrence, Outcome, Overlap, Phase, Run,
-    Skip, Spec, Timer,
+    DEATHS_MAX, Effort, Ending, Fate, LastRun, Occurrence, Outcome, Overlap, Phase, Run, Skip,
+    Timer,
 };
 use crate::hash;
-use crate::id::{NodeId, TimerName, Token};
+use crate::id::{NodeId, Token};
 use crate::planted::{self, Fault};
-use crate::schedule::{BadSchedule, Schedule};
+use crate::schedule::Schedule;
 use crate::time::{Millis, WallTime};
 
 /// What a settlement did.
@@ -27,84 +28,6 @@ pub enum Settled {
 pub struct Stale;
 
 impl Timer {
-    /// The timer that `new` asks for, accepted at `now` with `home` as its home.
-    ///
-    /// # Errors
-    /// [`BadSchedule`] if it would never fire.
-    pub fn accept(
-        new: &NewTimer,
-        home: Option<NodeId>,
-        now: WallTime,
-    ) -> Result<Self, BadSchedule> {
-        let spec = Spec {
-            schedule: new.when.accept(new.uid, now)?,
-            placement: new.placement.clone(),
-            handler: new.handler.clone(),
-            target: new.target.clone(),
-            payload: new.payload.clone(),
-            content_type: new.content_type.clone(),
-            policy: new.policy.clone(),
-            durability: new.durability,
-            labels: new.labels.clone(),
-        };
-        let first = spec.first_after(now)?;
-        let named_by = if new.durability == super::Durability::Replicated {
-            None
-        } else {
-            home.clone()
-        };
-        let mut timer = Self {
-            uid: new.uid,
-            name: TimerName {
-                pool: new.pool.clone(),
-                node: named_by,
-                timer: new.id.clone(),
-            },
-            spec,
-            home,
-            generation: 1,
-            revision: 0,
-            request: new.request,
-            created: now,
-            updated: now,
-            phase: Phase::Waiting {
-                occurrence: Occurrence::fresh(first),
-                due: first,
-            },
-            beside: Vec::new(),
-            paused: new.paused,
-            begun: 0,
-            token: Token(0),
-            last: None,
-            skipped: 0,
-            awaits: None,
-            requests: Vec::new(),
-            noted: Vec::new(),
-        };
-        timer.wait_for(Occurrence::fresh(first));
-        Ok(timer)
-    }
-
-    /// Whether this is what `new` asked for: the same request with the same body, as far as that can still be seen.
-    #[must_use]
-    pub fn answers(&self, new: &NewTimer) -> bool {
-        let spec = &self.spec;
-        let changed = self.generation > 1 || self.updated != self.created;
-        let same = || {
-            spec.handler == new.handler
-                && spec.target == new.target
-                && spec.policy == new.policy
-                && spec.payload == new.payload
-                && spec.content_type == new.content_type
-                && spec.placement == new.placement
-                && spec.durability == new.durability
-                && spec.labels == new.labels
-                && self.paused == new.paused
-                && new.when.accept(self.uid, self.created).as_ref() == Ok(&spec.schedule)
-        };
-        self.request == new.request && self.name.timer == new.id && (changed || same())
-    }
-
     /// Begins the attempt of the line of this nominal time under `token`, which must be newer than every earlier
     /// one of this timer.
     ///
@@ -289,10 +212,12 @@ impl Timer {
             by: run.by.clone(),
             token: run.token,
             attempt: run.occurrence.attempt,
+            reason: shortened(reason),
         });
         let nominal = run.occurrence.nominal;
         if self.phase.is(nominal) {
             self.go_on_after(run.occurrence.last_nominal(), ending, now);
+            self.ramp(now);
         } else {
             self.beside.retain(|line| !line.is(nominal));
             if let Phase::Over { at, .. } = &mut self.phase {

@@ -70,6 +70,11 @@ pub struct RunKey {
     pub token: Token,
 }
 
+/// A reason, as far as it is remembered.
+pub(super) fn shortened(reason: &str) -> String {
+    reason.chars().take(REASON_MAX).collect()
+}
+
 impl RunRecord {
     /// Where it stands among those of its timer.
     #[must_use]
@@ -91,7 +96,7 @@ impl Timer {
             by: Some(run.by.clone()),
             started: Some(run.started),
             fate,
-            reason: reason.chars().take(REASON_MAX).collect(),
+            reason: shortened(reason),
             ..self.record_of(&run.occurrence, now)
         };
         self.noted.push(record);

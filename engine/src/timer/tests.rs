@@ -1,5 +1,8 @@
 //! The life of one timer, step by step.
 
+mod changes;
+mod policies;
+
 use super::*;
 use crate::id::{PoolId, TimerId};
 use crate::schedule::Cron;

@@ -1,23 +1,26 @@
-//! What users are told: timers, covers, and refusals as statuses with `google.rpc` details.
+//! What users are told: timers, runs, covers, and refusals as statuses with `google.rpc` details.
 //!
 //! A status says what the caller may do next: `RetryInfo` is there exactly when asking again helps.
 
-use crate::{defaults, fault};
-use bytes::Bytes;
+mod policy;
+mod run;
+mod target;
+mod timer;
+
+pub use run::{newest_run, run, waiting_run};
+pub use timer::{named, pending, timer};
+
+use crate::fault;
 use dormouse_engine::hierarchy::{Cover, WhyNot};
 use dormouse_engine::id::TimerName;
 use dormouse_engine::message::Uncovered;
 use dormouse_engine::op::{Answer, Cancelled, Refusal};
-use dormouse_engine::schedule::{Previewed, Schedule};
+use dormouse_engine::schedule::Previewed;
 use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{Awaits, Durability, Ending, LastRun, Phase, Placement, Timer};
 use dormouse_proto::v1;
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-
-/// How many of its next times are shown with a timer.
-const NEXT_TIMES: usize = 3;
 
 /// A time, for the wire.
 #[must_use]
@@ -46,62 +49,6 @@ pub fn difference(millis: i64) -> prost_types::Duration {
     }
 }
 
-/// A timer, for its user.
-#[must_use]
-pub fn timer(timer: &Timer) -> v1::Timer {
-    let spec = &timer.spec;
-    let shown = v1::Timer {
-        name: timer.name.to_string(),
-        schedule: Some(schedule(&spec.schedule)),
-        placement: Some(placement(&spec.placement)),
-        target: Some(v1::Target {
-            kind: Some(v1::target::Kind::Handler(v1::HandlerTarget {
-                name: spec.handler.to_string(),
-            })),
-        }),
-        payload: Bytes::from_owner(spec.payload.0.clone()),
-        content_type: spec.content_type.clone(),
-        durability: durability(spec.durability).into(),
-        labels: spec.labels.clone(),
-        state: state(timer).into(),
-        generation: timer.generation,
-        etag: format!("{}-{}", timer.generation, timer.revision),
-        uid: timer.uid.to_string(),
-        home: timer
-            .home
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        next_times: timer
-            .next_times(NEXT_TIMES)
-            .into_iter()
-            .map(timestamp)
-            .collect(),
-        last_run: newest_run(timer),
-        create_time: Some(timestamp(timer.created)),
-        update_time: Some(timestamp(timer.updated)),
-        ..v1::Timer::default()
-    };
-    let interval = match spec.schedule {
-        Schedule::Every { interval, .. } => Some(interval),
-        Schedule::At(_) | Schedule::Cron(_) => None,
-    };
-    defaults::filled(shown, interval)
-}
-
-fn schedule(schedule: &Schedule) -> v1::Schedule {
-    use v1::schedule::Kind;
-    let kind = match schedule {
-        Schedule::At(time) => Kind::At(timestamp(*time)),
-        Schedule::Every { interval, phase } => Kind::Every(every(*interval, *phase)),
-        Schedule::Cron(cron) => Kind::Cron(v1::Cron {
-            expression: cron.expression().into(),
-            zone: cron.zone().into(),
-        }),
-    };
-    v1::Schedule { kind: Some(kind) }
-}
-
 /// The times of a preview.
 #[must_use]
 pub fn previewed(times: Vec<Previewed>) -> v1::PreviewScheduleResponse {
@@ -112,108 +59,6 @@ pub fn previewed(times: Vec<Previewed>) -> v1::PreviewScheduleResponse {
     });
     v1::PreviewScheduleResponse {
         times: times.collect(),
-    }
-}
-
-fn every(interval: Millis, phase: WallTime) -> v1::Every {
-    let length = i64::try_from(interval.0).unwrap_or(i64::MAX).max(1);
-    let phase = Millis(phase.0.rem_euclid(length).unsigned_abs());
-    v1::Every {
-        interval: Some(duration(interval)),
-        phase: Some(duration(phase)),
-    }
-}
-
-fn placement(placement: &Placement) -> v1::Placement {
-    use v1::placement::Kind;
-    let kind = match placement {
-        Placement::Movable => Kind::Movable(v1::Movable {}),
-        Placement::Pinned(node) => Kind::Pinned(v1::Pinned {
-            node: node.to_string(),
-        }),
-    };
-    v1::Placement { kind: Some(kind) }
-}
-
-fn durability(durability: Durability) -> v1::Durability {
-    match durability {
-        Durability::Ephemeral => v1::Durability::Ephemeral,
-        Durability::Local => v1::Durability::Local,
-        Durability::ReplicatedAsync => v1::Durability::ReplicatedAsync,
-        Durability::Replicated => v1::Durability::Replicated,
-    }
-}
-
-fn state(timer: &Timer) -> v1::TimerState {
-    match &timer.phase {
-        Phase::Waiting { .. } => match timer.awaits {
-            None => v1::TimerState::Scheduled,
-            Some(Awaits::Home) => v1::TimerState::Pending,
-            Some(Awaits::Return) => v1::TimerState::Unreachable,
-        },
-        Phase::Running { .. } => v1::TimerState::Running,
-        Phase::Over {
-            ending: Ending::Done,
-            ..
-        } => v1::TimerState::Done,
-        Phase::Over {
-            ending: Ending::Failed,
-            ..
-        } => v1::TimerState::Failed,
-        Phase::Over {
-            ending: Ending::Dead,
-            ..
-        } => v1::TimerState::Dead,
-        Phase::Over {
-            ending: Ending::Skipped(_),
-            ..
-        } => v1::TimerState::Skipped,
-        Phase::Over {
-            ending: Ending::Lost,
-            ..
-        } => v1::TimerState::Lost,
-    }
-}
-
-fn newest_run(timer: &Timer) -> Option<v1::RunRecord> {
-    let newest = timer.runs().max_by_key(|(_, run)| run.token);
-    if let Some((by, run)) = newest {
-        let started = timer.lines().find_map(|line| match line {
-            Phase::Running { started, token, .. } if *token == run.token => Some(*started),
-            _ => None,
-        });
-        return Some(v1::RunRecord {
-            run: run.id.to_string(),
-            attempt: run.attempt,
-            token: run.token.0,
-            state: v1::RunState::Running.into(),
-            node: by.to_string(),
-            nominal_time: Some(timestamp(run.nominal)),
-            due_time: Some(timestamp(run.due)),
-            launched_time: started.map(timestamp),
-            ..v1::RunRecord::default()
-        });
-    }
-    timer.last.as_ref().map(last_run)
-}
-
-fn last_run(last: &LastRun) -> v1::RunRecord {
-    let state = match last.ending {
-        Ending::Done => v1::RunState::Done,
-        Ending::Failed => v1::RunState::Failed,
-        Ending::Dead => v1::RunState::Dead,
-        Ending::Skipped(_) => v1::RunState::Skipped,
-        Ending::Lost => v1::RunState::Lost,
-    };
-    v1::RunRecord {
-        run: last.id.to_string(),
-        attempt: last.attempt,
-        token: last.token.0,
-        state: state.into(),
-        node: last.by.to_string(),
-        nominal_time: Some(timestamp(last.nominal)),
-        finished_time: Some(timestamp(last.at)),
-        ..v1::RunRecord::default()
     }
 }
 
@@ -228,7 +73,9 @@ pub fn cancelled(answer: &Answer) -> Result<v1::CancelTimerResponse, Status> {
         Answer::Cancelled(Cancelled::AlreadyFired) => (CancelOutcome::AlreadyFired, 0),
         Answer::Cancelled(Cancelled::Running(token)) => (CancelOutcome::Running, token.0),
         Answer::Pending => (CancelOutcome::Pending, 0),
-        Answer::Refused(Refusal::NotFound { .. }) => (CancelOutcome::NotFound, 0),
+        Answer::Refused(Refusal::NotFound { what }) if TimerName::parse(what).is_ok() => {
+            (CancelOutcome::NotFound, 0)
+        }
         Answer::Refused(why) => return Err(refusal(why)),
         other => return Err(unexpected(other)),
     };
@@ -357,6 +204,7 @@ pub fn unexpected(answer: &Answer) -> Status {
         Answer::Runs { .. } => "runs",
         Answer::Dead { .. } => "dead runs",
         Answer::News(_) => "news",
+        Answer::Restored(_) => "restored facts",
         Answer::Activity { .. } => "an activity",
         Answer::Refused(_) => "a refusal",
     };

@@ -48,6 +48,16 @@ impl Faults {
         });
     }
 
+    /// The same faults, with `prefix` before the path of each field.
+    #[must_use]
+    pub(crate) fn within(mut self, prefix: &str) -> Self {
+        let all = [&mut self.invalid, &mut self.unsupported, &mut self.beyond];
+        for fault in all.into_iter().flatten() {
+            fault.field.insert_str(0, prefix);
+        }
+        self
+    }
+
     /// Whether nothing is wrong so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {

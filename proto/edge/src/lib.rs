@@ -11,6 +11,8 @@ pub mod fault;
 pub mod listen;
 pub mod request;
 pub mod session;
+pub mod statuses;
 pub mod timers;
+pub mod transfer;
 
 mod defaults;

@@ -3,6 +3,7 @@
 //! A program listens on loopback or on a Unix socket that its user can open, and its group if the umask says
 //! so. Anything else is refused until it is asked for by name, since there is no TLS yet.
 
+use crate::statuses;
 use std::fmt;
 use std::fs::{DirBuilder, Permissions};
 use std::future::Future;
@@ -15,8 +16,15 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::body::Body;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
+use tower::layer::util::{Identity, Stack};
+
+/// What stands between the transport and our services.
+pub type Layers = Stack<statuses::Layer<Body>, Identity>;
+/// Our services, ready to be served.
+pub type Services = Router<Layers>;
 
 /// The largest request of a user, in bytes.
 pub const MESSAGE_MAX: usize = 4 * 1024 * 1024;
@@ -28,6 +36,11 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Concurrent calls on one connection.
 const STREAMS_MAX: u32 = 1024;
+/// Streams that were reset by the client before they were looked at; one more ends its connection. A client that
+/// behaves has hardly one.
+const RESETS_MAX: usize = 20;
+/// The headers of a call, in bytes.
+const HEADERS_MAX: u32 = 16 * 1024;
 /// Who may ever connect to a Unix socket, before the umask takes away: its user and its group.
 const SOCKET_MODE: u32 = 0o660;
 /// After an error of accepting, such as no file descriptors left.
@@ -253,7 +266,7 @@ impl Listening {
     /// If the transport fails as a whole.
     pub async fn serve(
         self,
-        router: Router,
+        router: Services,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), tonic::transport::Error> {
         match self.socket {
@@ -295,11 +308,14 @@ async fn settled<T>(accepted: io::Result<T>) -> io::Result<T> {
 
 /// A server with our limits, to add services to.
 #[must_use]
-pub fn builder() -> Server {
+pub fn builder() -> Server<Layers> {
     Server::builder()
+        .layer(statuses::layer())
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
+        .http2_max_header_list_size(HEADERS_MAX)
 }
 
 #[cfg(test)]

@@ -172,6 +172,7 @@ fn last_run() -> impl Strategy<Value = LastRun> {
             at,
             by,
             token,
+            reason: String::new(),
             attempt,
         })
 }
@@ -257,7 +258,7 @@ fn op() -> impl Strategy<Value = Op> {
         name().prop_map(|name| Op::Look { name }),
         (option::of(name()), any::<u32>()).prop_map(|(after, limit)| Op::List { after, limit }),
         (name(), to).prop_map(|(name, to)| Op::rearm(name, to)),
-        name().prop_map(|name| Op::cancel(name)),
+        name().prop_map(Op::cancel),
         (node(), activity).prop_map(|(node, activity)| Op::Activity { node, activity }),
     ]
 }
@@ -355,7 +356,7 @@ fn items() -> impl Strategy<Value = Items> {
         vec(timer(), 0..3),
         vec(uid(), 0..3),
         vec(uid(), 0..3),
-        vec(uid(), 0..3),
+        vec((uid(), token()), 0..3),
     );
     let runs = (
         vec((uid(), token(), outcome()), 0..3),

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use dormouse_edge::request::{self, Here};
-use dormouse_edge::timers::{Ask, Timers};
+use dormouse_edge::timers::{Ask, Feed, Timers};
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Op, Refusal};
 use dormouse_engine::time::{Millis, WallTime};
@@ -40,6 +40,14 @@ impl Ask for Shelf {
             }),
             _ => Answer::Pending,
         }
+    }
+
+    fn feed(&self, _: &PoolId) -> Option<Feed> {
+        None
+    }
+
+    fn ending(&self) -> impl Future<Output = ()> + Send + use<> + 'static {
+        std::future::pending()
     }
 
     fn own_pool(&self) -> PoolId {

@@ -15,8 +15,10 @@ use crate::Error;
 use crate::events;
 use crate::session::Outbox;
 use dormouse_edge::clock::{self, Alarm};
+use dormouse_edge::timers::Feed;
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::PoolId;
+use dormouse_engine::ledger::Exported;
 use dormouse_engine::op::Answer;
 use dormouse_engine::pool::{Config, Effect, Input, Link, Pool};
 use dormouse_engine::record::Record;
@@ -24,7 +26,8 @@ use dormouse_store::{self as store, Disk, Entry, Journal, Kind, Writer};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 /// Inputs of one turn at most, so that a burst does not keep the first of it waiting for long.
 const TURN_MAX: usize = 1024;
@@ -49,6 +52,8 @@ pub(crate) struct Task {
     links: BTreeMap<Link, Outbox>,
     asks: BTreeMap<u64, oneshot::Sender<Answer>>,
     last_ask: u64,
+    /// The number of the newest durable change, for those who watch.
+    newest: watch::Sender<u64>,
     restless: bool,
 }
 
@@ -58,7 +63,21 @@ type Written = Result<u64, store::Error>;
 #[derive(Default)]
 struct Turn {
     effects: Vec<Effect>,
-    views: Vec<(oneshot::Sender<Seen>, Seen)>,
+    views: Vec<View>,
+    /// The number of the newest change after it.
+    newest: u64,
+}
+
+/// What somebody wants to see, as it is after the turn; it may be shown once that is durable.
+enum View {
+    Seen(oneshot::Sender<Seen>, Seen),
+    Exported(oneshot::Sender<Exported>, Box<Exported>),
+}
+
+/// Somebody who wants to see what is after the turn.
+enum Viewer {
+    Seen(oneshot::Sender<Seen>),
+    Exported(oneshot::Sender<Exported>),
 }
 
 /// Whether the loop goes on.
@@ -119,9 +138,14 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
     events::pool_opened(&pool, machine.ledger().len(), position);
     let (mail, receiver) = mpsc::channel(MAILBOX);
     let (tell_written, written) = mpsc::unbounded_channel();
+    let (newest, told) = watch::channel(machine.ledger().newest_change());
     let handle = Handle {
         pool: pool.clone(),
         mail,
+        feed: Feed {
+            counter: Uuid::now_v7().as_u128(),
+            newest: told,
+        },
     };
     let mut task = Task {
         pool,
@@ -136,6 +160,7 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
         links: BTreeMap::new(),
         asks: BTreeMap::new(),
         last_ask: 0,
+        newest,
         restless: false,
     };
     task.submit(first, Vec::new());
@@ -215,7 +240,16 @@ impl Task {
                         op,
                     });
                 }
-                Mail::Viewed { answer } => views.push(answer),
+                Mail::Brought { restore, answer } => {
+                    self.last_ask += 1;
+                    self.asks.insert(self.last_ask, answer);
+                    inputs.push(Input::Brought {
+                        ask: self.last_ask,
+                        restore,
+                    });
+                }
+                Mail::Viewed { answer } => views.push(Viewer::Seen(answer)),
+                Mail::Exported { answer } => views.push(Viewer::Exported(answer)),
                 Mail::Stop => next = Next::End,
             }
         }
@@ -238,13 +272,17 @@ impl Task {
     }
 
     /// Hands the records to the journal; the rest waits for them, and for those before them.
-    fn submit(&mut self, decision: Decision<Effect>, viewers: Vec<oneshot::Sender<Seen>>) {
+    fn submit(&mut self, decision: Decision<Effect>, viewers: Vec<Viewer>) {
         let Decision { records, effects } = decision;
         let views = viewers
             .into_iter()
-            .map(|viewer| (viewer, self.seen()))
+            .map(|viewer| self.show(viewer))
             .collect();
-        let turn = Turn { effects, views };
+        let turn = Turn {
+            effects,
+            views,
+            newest: self.machine.ledger().newest_change(),
+        };
         let tell = self.tell_written.clone();
         let done = move |written| {
             // Nobody listens only when the task is gone, and then nothing waits for this.
@@ -259,6 +297,16 @@ impl Task {
         } else {
             self.turns.push_back(turn);
             self.writer.barrier_then(done);
+        }
+    }
+
+    fn show(&self, viewer: Viewer) -> View {
+        match viewer {
+            Viewer::Seen(answer) => View::Seen(answer, self.seen()),
+            Viewer::Exported(answer) => {
+                let exported = self.machine.ledger().export(clock::now().wall);
+                View::Exported(answer, Box::new(exported))
+            }
         }
     }
 
@@ -308,8 +356,14 @@ impl Task {
                 Effect::Note(note) => events::note(&self.pool, &note),
             }
         }
-        for (viewer, seen) in turn.views {
-            let _ = viewer.send(seen);
+        self.newest
+            .send_if_modified(|told| std::mem::replace(told, turn.newest) != turn.newest);
+        for view in turn.views {
+            // Who does not wait any more has lost nothing by it.
+            match view {
+                View::Seen(viewer, seen) => drop(viewer.send(seen)),
+                View::Exported(viewer, exported) => drop(viewer.send(*exported)),
+            }
         }
     }
 

@@ -179,9 +179,10 @@ impl World {
         };
         let (mut of_owners, mut of_sleepers) = (BTreeMap::new(), BTreeMap::new());
         for index in 0..self.nodes.len() {
-            // A sleeper that is cut off tells what it knew when it fell asleep.
+            // A sleeper that is cut off, awake again or not, tells what it knew when it fell asleep.
             let view = self.nodes[index].view(self.now);
-            match view.is_some_and(|view| view.state == State::Idle) {
+            let asleep = |state| matches!(state, State::Idle | State::Starting);
+            match view.is_some_and(|view| asleep(view.state)) {
                 true => of_sleepers.extend(self.look_at_node(index, &names)),
                 false => of_owners.extend(self.look_at_node(index, &names)),
             }

@@ -7,20 +7,21 @@ use dormouse_engine::id::{BadId, NodeId, PoolId, TimerName};
 use dormouse_engine::time::{Millis, WallTime};
 use prost_types::{Duration, Timestamp};
 use tonic::Status;
-use uuid::{Uuid, Version};
 
 /// The last second of the year 9999.
 const SECONDS_MAX: i64 = 253_402_300_799;
 /// The longest duration that protobuf knows, in seconds: ten thousand years.
 const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
 const NANOS_MAX: i32 = 999_999_999;
+/// So much of a wrong text is told back.
+const SHOWN_MAX: usize = 40;
 
 /// A bare node id in `field` of a request.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` if it is not one, or empty.
 pub fn bare_node(field: &str, text: &str) -> Result<NodeId, Status> {
-    NodeId::new(text).map_err(|bad| fault::invalid(field, bad.to_string()))
+    NodeId::new(text).map_err(|bad| fault::invalid(field, format!("{} {bad}", shown(text))))
 }
 
 /// A bare pool id in `field` of a request; none if it is empty.
@@ -33,8 +34,28 @@ pub fn bare_pool(field: &str, text: &str) -> Result<Option<PoolId>, Status> {
     faults.finish(pool)
 }
 
-pub(super) fn parsed<T>(faults: &mut Faults, path: &str, id: Result<T, BadId>) -> Option<T> {
-    id.map_err(|bad| faults.invalid(path, bad.to_string())).ok()
+/// A text of a request, for the sentence that refuses it: short, and harmless on a terminal.
+pub(super) fn shown(text: &str) -> String {
+    let mut start: String = text.chars().take(SHOWN_MAX).collect();
+    if start.len() < text.len() {
+        start.push('\u{2026}');
+    }
+    start.escape_debug().fold(String::from("\""), |mut all, c| {
+        all.push(c);
+        all
+    }) + "\""
+}
+
+/// `parse` applied to `text`.
+pub(super) fn parsed<T>(
+    faults: &mut Faults,
+    path: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, BadId>,
+) -> Option<T> {
+    let id = parse(text);
+    id.map_err(|bad| faults.invalid(path, format!("{} {bad}", shown(text))))
+        .ok()
 }
 
 /// The inner none is a pool that was left out.
@@ -43,38 +64,26 @@ pub(super) fn pool(faults: &mut Faults, path: &str, text: &str) -> Option<Option
     if text.is_empty() {
         return Some(None);
     }
-    parsed(faults, path, PoolId::new(text)).map(Some)
+    parsed(faults, path, text, PoolId::new).map(Some)
 }
 
 pub(super) fn name(faults: &mut Faults, path: &str, text: &str) -> Option<TimerName> {
-    parsed(faults, path, TimerName::parse(text))
-}
-
-/// None also if it was left out: then the asked one names the request.
-pub(super) fn request_id(faults: &mut Faults, path: &str, text: &str) -> Option<Uuid> {
-    if text.is_empty() {
-        return None;
-    }
-    match Uuid::try_parse(text) {
-        Ok(id) if id.get_version() == Some(Version::SortRand) => Some(id),
-        _ => {
-            faults.invalid(
-                path,
-                "must be a UUID of version 7, the same on every repetition",
-            );
-            None
-        }
-    }
+    parsed(faults, path, text, TimerName::parse)
 }
 
 /// A time of the years 1970 to 9999, rounded up to a millisecond.
 pub(super) fn time(faults: &mut Faults, path: &str, time: &Timestamp) -> Option<WallTime> {
     if !(0..=NANOS_MAX).contains(&time.nanos) {
-        faults.invalid(format!("{path}.nanos"), format!("must be 0 to {NANOS_MAX}"));
+        let why = format!("is {}; must be 0 to {NANOS_MAX}", time.nanos);
+        faults.invalid(format!("{path}.nanos"), why);
         return None;
     }
     if !(0..=SECONDS_MAX).contains(&time.seconds) {
-        faults.invalid(path, "must be a time of the years 1970 to 9999");
+        let why = format!(
+            "is {} s since 1970; must be within the years 1970 to 9999",
+            time.seconds
+        );
+        faults.invalid(path, why);
         return None;
     }
     Some(WallTime(
@@ -85,10 +94,11 @@ pub(super) fn time(faults: &mut Faults, path: &str, time: &Timestamp) -> Option<
 /// A length of time that is not negative, rounded up to a millisecond.
 pub(super) fn length(faults: &mut Faults, path: &str, length: &Duration) -> Option<Millis> {
     if !(-NANOS_MAX..=NANOS_MAX).contains(&length.nanos) {
-        faults.invalid(
-            format!("{path}.nanos"),
-            format!("must be at most {NANOS_MAX} either way"),
+        let why = format!(
+            "is {}; must be at most {NANOS_MAX} either way",
+            length.nanos
         );
+        faults.invalid(format!("{path}.nanos"), why);
         return None;
     }
     if length.seconds.signum() * i64::from(length.nanos.signum()) < 0 {
@@ -96,11 +106,13 @@ pub(super) fn length(faults: &mut Faults, path: &str, length: &Duration) -> Opti
         return None;
     }
     if length.seconds < 0 || length.nanos < 0 {
-        faults.invalid(path, "must not be negative");
+        let why = format!("is {}; must not be negative", exactly(length));
+        faults.invalid(path, why);
         return None;
     }
     if length.seconds > DURATION_SECONDS_MAX {
-        faults.invalid(path, "is longer than ten thousand years");
+        let why = format!("is {} s, longer than ten thousand years", length.seconds);
+        faults.invalid(path, why);
         return None;
     }
     let millis = length.seconds * 1000 + i64::from(length.nanos).div_ceil_positive(1_000_000);
@@ -111,10 +123,52 @@ pub(super) fn length(faults: &mut Faults, path: &str, length: &Duration) -> Opti
 pub(super) fn whole_length(faults: &mut Faults, path: &str, value: &Duration) -> Option<Millis> {
     let millis = length(faults, path, value)?;
     if value.nanos % 1_000_000 != 0 {
-        faults.invalid(path, "must be a whole number of milliseconds");
+        let why = format!("is {}; must be whole milliseconds", exactly(value));
+        faults.invalid(path, why);
         return None;
     }
     Some(millis)
+}
+
+/// A length of time as it was sent. (The type's own words end the process for the lowest number of seconds.)
+fn exactly(length: &Duration) -> String {
+    match length.nanos {
+        0 => format!("{} s", length.seconds),
+        nanos => format!("{} s and {nanos} ns", length.seconds),
+    }
+}
+
+/// A length of time of `min` to `max`.
+pub(super) fn length_within(
+    faults: &mut Faults,
+    path: &str,
+    value: &Duration,
+    (min, max): (Millis, Millis),
+) -> Option<Millis> {
+    let length = length(faults, path, value)?;
+    if (min..=max).contains(&length) {
+        return Some(length);
+    }
+    let why = format!(
+        "is {}; must be {} to {}",
+        in_words(length),
+        in_words(min),
+        in_words(max)
+    );
+    faults.invalid(path, why);
+    None
+}
+
+/// A length of time in the largest unit that has no fraction.
+pub(super) fn in_words(length: Millis) -> String {
+    match length.0 {
+        0 => "0 s".into(),
+        ms if ms % 86_400_000 == 0 => format!("{} d", ms / 86_400_000),
+        ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        ms => format!("{ms} ms"),
+    }
 }
 
 trait DivCeilPositive {

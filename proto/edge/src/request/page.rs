@@ -72,7 +72,7 @@ pub fn listing(request: v1::ListTimersRequest) -> Result<Listing, tonic::Status>
     let size = read_page_size(&mut faults, request.page_size);
     let home = match request.home.as_str() {
         "" => None,
-        text => fields::parsed(&mut faults, "home", NodeId::new(text)),
+        text => fields::parsed(&mut faults, "home", text, NodeId::new),
     };
     for state in &request.states {
         if v1::TimerState::try_from(*state).is_err() {
@@ -121,12 +121,12 @@ pub fn page_size(size: i32) -> Result<usize, tonic::Status> {
     faults.finish(size)
 }
 
-fn read_page_size(faults: &mut Faults, size: i32) -> Option<usize> {
+pub(super) fn read_page_size(faults: &mut Faults, size: i32) -> Option<usize> {
     match size {
         0 => Some(PAGE_DEFAULT.unsigned_abs() as usize),
         1..=PAGE_MAX => Some(size.unsigned_abs() as usize),
         _ => {
-            faults.invalid("page_size", format!("must be 0 to {PAGE_MAX}"));
+            faults.invalid("page_size", format!("is {size}; must be 0 to {PAGE_MAX}"));
             None
         }
     }

@@ -157,7 +157,7 @@ fn write_items(items: Items) -> v1::Items {
         outcomes: items.outcomes.into_iter().map(write_outcome).collect(),
         accepted: parts::tokens(&items.accepted),
         declined: parts::tokens(&items.declined),
-        taken: parts::uids(&items.taken),
+        taken: items.taken.into_iter().map(write_taken).collect(),
         answers: answers
             .map(|(id, answer)| v1::ChangeAnswer {
                 id: *id,
@@ -180,7 +180,7 @@ fn read_items(items: v1::Items) -> Read<Items> {
         outcomes: parts::each("outcomes", items.outcomes, read_outcome)?,
         accepted: parts::read_tokens(items.accepted),
         declined: parts::read_tokens(items.declined),
-        taken: parts::read_uids("taken", &items.taken)?,
+        taken: parts::each("taken", items.taken, read_taken)?,
         answers: parts::each("answers", items.answers, |field, change| {
             let answer = parts::decode("answer", &change.answer);
             Ok((change.id, answer.map_err(|it: Unread| it.within(field))?))
@@ -191,6 +191,18 @@ fn read_items(items: v1::Items) -> Read<Items> {
         resumed: items.resumed.map(LogIndex),
         past: parts::decode_all("past_records", &items.past_records)?,
     })
+}
+
+fn write_taken((uid, token): (Uid, Token)) -> v1::TakenTimer {
+    v1::TakenTimer {
+        uid: parts::wide(uid.0),
+        token: token.0,
+    }
+}
+
+fn read_taken(field: &str, taken: v1::TakenTimer) -> Read<(Uid, Token)> {
+    let uid = parts::read_uid("uid", &taken.uid).map_err(|it| it.within(field))?;
+    Ok((uid, Token(taken.token)))
 }
 
 fn write_capacity(capacity: Capacity) -> v1::Capacity {

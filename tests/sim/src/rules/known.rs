@@ -12,7 +12,7 @@ use dormouse_engine::id::{NodeId, TimerName, Token, Uid};
 use dormouse_engine::ledger::Stance;
 use dormouse_engine::op::{Answer, Op};
 use dormouse_engine::time::{LogIndex, WallTime};
-use dormouse_engine::timer::{Durability, Outcome, Timer};
+use dormouse_engine::timer::{Durability, Outcome, Placement, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One launch of a run.
@@ -197,6 +197,8 @@ impl Known {
                 let before = self.standings.0.insert(node.clone(), *stance);
                 if *stance == Stance::Active {
                     self.rejoined(at, node);
+                } else if before == Some(Stance::Active) && *stance == Stance::Parked {
+                    self.interrupted(node);
                 } else if before == Some(Stance::Active) && *stance != Stance::Parked {
                     self.was_lost(at, node);
                 }
@@ -219,6 +221,21 @@ impl Known {
             self.breaks.push((at, index));
             self.isolated.insert(index, (at, None));
         }
+    }
+
+    /// The right to a movable run ends when its node is parked, whether or not that hears of it.
+    fn interrupted(&mut self, name: &NodeId) {
+        let index = self.nodes.iter().position(|node| node == name);
+        let subjects = &self.subjects;
+        let movable = |uid| {
+            let subject: Option<&Subject> = subjects.get(uid);
+            subject.is_some_and(|subject| subject.new.placement == Placement::Movable)
+        };
+        let launches = self.launches.values();
+        let flying = launches.filter(|it| Some(it.node) == index && it.ended.is_none());
+        let ended = flying.filter(|launch| movable(&launch.uid));
+        self.abandoned
+            .extend(ended.map(|launch| (launch.uid, launch.token)));
     }
 
     /// A node that was taken for dead owns its timers again.

@@ -2,133 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod policies;
+mod runs;
+mod targets;
+mod updates;
+mod wanted;
+
 use dormouse_edge::request::{self, Here};
-use dormouse_engine::id::{NodeId, PoolId};
+use dormouse_engine::id::NodeId;
+use dormouse_engine::op::{Change, RearmMode};
 use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{Durability, NewTimer, Placement, When};
+use dormouse_engine::timer::{Durability, Placement, When};
 use dormouse_proto::v1;
-use prost_types::{Duration, Timestamp};
-use tonic::Code::{self, InvalidArgument, OutOfRange, Unimplemented};
-use tonic::Status;
-use tonic_types::StatusExt as _;
-use v1::{placement, schedule, target};
-
-const NOW: WallTime = WallTime(1_800_000_000_000);
-
-fn here() -> Here {
-    Here {
-        pool: PoolId::new("default").unwrap(),
-        node: None,
-        now: NOW,
-    }
-}
-
-/// A good timer but for these fields.
-macro_rules! but {
-    ($($field:ident: $value:expr),+) => {
-        v1::Timer { $($field: $value,)+ ..good() }
-    };
-}
-
-/// A good timer but for this field of its retry policy.
-macro_rules! retrying {
-    ($field:ident: $value:expr) => {
-        but!(retry: Some(v1::RetryPolicy { $field: $value, ..v1::RetryPolicy::default() }))
-    };
-}
-
-fn good() -> v1::Timer {
-    v1::Timer {
-        schedule: Some(after(5, 0)),
-        target: handler("mail"),
-        ..v1::Timer::default()
-    }
-}
-
-fn after(seconds: i64, nanos: i32) -> v1::Schedule {
-    v1::Schedule {
-        kind: Some(schedule::Kind::After(Duration { seconds, nanos })),
-    }
-}
-
-fn at(seconds: i64, nanos: i32) -> v1::Schedule {
-    v1::Schedule {
-        kind: Some(schedule::Kind::At(Timestamp { seconds, nanos })),
-    }
-}
-
-fn every(interval: Option<Duration>, phase: Option<Duration>) -> v1::Schedule {
-    v1::Schedule {
-        kind: Some(schedule::Kind::Every(v1::Every { interval, phase })),
-    }
-}
-
-fn cron(expression: &str, zone: &str) -> v1::Schedule {
-    let cron = v1::Cron {
-        expression: expression.into(),
-        zone: zone.into(),
-    };
-    v1::Schedule {
-        kind: Some(schedule::Kind::Cron(cron)),
-    }
-}
-
-fn handler(name: &str) -> Option<v1::Target> {
-    let handler = v1::HandlerTarget { name: name.into() };
-    Some(v1::Target {
-        kind: Some(target::Kind::Handler(handler)),
-    })
-}
-
-fn pinned(node: &str) -> Option<v1::Placement> {
-    let pinned = v1::Pinned { node: node.into() };
-    Some(v1::Placement {
-        kind: Some(placement::Kind::Pinned(pinned)),
-    })
-}
-
-fn seconds(seconds: i64) -> Option<Duration> {
-    Some(Duration { seconds, nanos: 0 })
-}
-
-fn with(schedule: v1::Schedule) -> v1::Timer {
-    but!(schedule: Some(schedule))
-}
-
-fn asked(timer: v1::Timer) -> v1::CreateTimerRequest {
-    v1::CreateTimerRequest {
-        timer_id: "tea".into(),
-        timer: Some(timer),
-        ..Default::default()
-    }
-}
-
-fn create(request: v1::CreateTimerRequest) -> Result<NewTimer, Status> {
-    request::create(request, &here(), "")
-}
-
-fn blamed(status: &Status) -> Vec<String> {
-    let details = status.get_error_details();
-    assert_eq!(details.error_info().unwrap().domain, "dormouse");
-    let violations = details
-        .bad_request()
-        .map(|request| request.field_violations.clone());
-    violations
-        .unwrap_or_default()
-        .into_iter()
-        .map(|it| it.field)
-        .collect()
-}
-
-fn refused(request: v1::CreateTimerRequest, code: Code, field: &str) {
-    let status = create(request.clone()).expect_err(&format!("{field}: {request:?}"));
-    assert_eq!(
-        (status.code(), blamed(&status)),
-        (code, vec![field.to_owned()]),
-        "{status:?}"
-    );
-    assert!(status.message().contains(field), "{status:?}");
-}
+use prost_types::Duration;
+use tonic::Code::{self, InvalidArgument, OutOfRange};
+use wanted::*;
 
 #[test]
 fn bad_names_are_refused() {
@@ -279,22 +167,6 @@ fn bad_targets_payloads_and_labels_are_refused() {
         let timer = but!(target: handler(name));
         refused(asked(timer), InvalidArgument, "timer.target.handler.name");
     }
-    let http = v1::Target {
-        kind: Some(target::Kind::Http(v1::HttpTarget::default())),
-    };
-    refused(
-        asked(but!(target: Some(http))),
-        Unimplemented,
-        "timer.target.http",
-    );
-    let command = v1::Target {
-        kind: Some(target::Kind::Command(v1::CommandTarget::default())),
-    };
-    refused(
-        asked(but!(target: Some(command))),
-        Unimplemented,
-        "timer.target.command",
-    );
     let large = but!(payload: vec![0; 64 * 1024 + 1].into());
     refused(asked(large), InvalidArgument, "timer.payload");
     let header = but!(content_type: "text/plain\r\nX: y".into());
@@ -330,80 +202,6 @@ fn unknown_numbers_of_enums_are_refused() {
     ];
     for (timer, field) in cases {
         refused(asked(timer), InvalidArgument, field);
-    }
-}
-
-#[test]
-fn policies_that_are_wrong_in_themselves_are_invalid() {
-    let time = |seconds| Some(Timestamp { seconds, nanos: 0 });
-    let cases = [
-        (
-            retrying!(max_attempts: 1_000_000_000),
-            "timer.retry.max_attempts",
-        ),
-        (
-            retrying!(backoff_factor: f64::NAN),
-            "timer.retry.backoff_factor",
-        ),
-        (retrying!(backoff_factor: 0.5), "timer.retry.backoff_factor"),
-        (
-            retrying!(backoff_min: seconds(-1)),
-            "timer.retry.backoff_min",
-        ),
-        (
-            retrying!(backoff_min: seconds(301)),
-            "timer.retry.backoff_max",
-        ),
-        (
-            but!(start_time: time(9), end_time: time(9)),
-            "timer.end_time",
-        ),
-        (but!(start_time: time(-9)), "timer.start_time"),
-        (but!(jitter: seconds(-1)), "timer.jitter"),
-        (
-            v1::Timer {
-                jitter: seconds(5),
-                ..with(every(seconds(5), None))
-            },
-            "timer.jitter",
-        ),
-        (but!(catchup_window: seconds(59)), "timer.catchup_window"),
-    ];
-    for (timer, field) in cases {
-        refused(asked(timer), InvalidArgument, field);
-    }
-}
-
-#[test]
-fn policies_other_than_the_defaults_are_not_there_yet_and_named() {
-    let time = Some(Timestamp {
-        seconds: NOW.0 / 1000,
-        nanos: 0,
-    });
-    let cases = [
-        (
-            but!(isolation: v1::Isolation::Hold.into()),
-            "timer.isolation",
-        ),
-        (but!(effort: v1::Effort::AtMostOnce.into()), "timer.effort"),
-        (but!(misfire: v1::Misfire::All.into()), "timer.misfire"),
-        (but!(overlap: v1::Overlap::Allow.into()), "timer.overlap"),
-        (but!(start_time: time), "timer.start_time"),
-        (but!(expire_time: time), "timer.expire_time"),
-        (but!(max_occurrences: 3), "timer.max_occurrences"),
-        (but!(jitter: seconds(1)), "timer.jitter"),
-        (but!(misfire_grace: seconds(1)), "timer.misfire_grace"),
-        (but!(catchup_window: seconds(90)), "timer.catchup_window"),
-        (but!(paused: true), "timer.paused"),
-        (retrying!(max_attempts: 3), "timer.retry.max_attempts"),
-        (retrying!(backoff_factor: 3.0), "timer.retry.backoff_factor"),
-        (
-            but!(dst: Some(v1::DstPolicy { gap: 0, overlap: 3 })),
-            "timer.dst.overlap",
-        ),
-    ];
-    for (timer, field) in cases {
-        refused(asked(timer), Unimplemented, field);
     }
 }
 
@@ -535,15 +333,13 @@ fn pages_have_limits_and_tokens_are_looked_at() {
 fn a_rearm_needs_a_time_within_the_horizon() {
     use v1::rearm_timer_request::Time;
     let rearm = |time, mode: i32| {
-        let name = "pools/default/timers/tea".into();
         let request = v1::RearmTimerRequest {
-            payload: None,
-            name,
+            name: "pools/default/timers/tea".into(),
             time,
             mode,
-            request_id: String::new(),
+            ..Default::default()
         };
-        request::rearm(&request, &here()).map_err(|status| (status.code(), blamed(&status)))
+        request::rearm(request, &here(), "").map_err(|status| (status.code(), blamed(&status)))
     };
     let after = |seconds| Some(Time::After(Duration { seconds, nanos: 0 }));
     assert!(rearm(after(5), 0).is_ok() && rearm(after(5), v1::RearmMode::Replace.into()).is_ok());
@@ -551,9 +347,12 @@ fn a_rearm_needs_a_time_within_the_horizon() {
     assert_eq!(rearm(None, 0), bad(InvalidArgument, "time"));
     assert_eq!(rearm(after(-1), 0), bad(InvalidArgument, "after"));
     assert_eq!(rearm(after(400_000_000), 0), bad(OutOfRange, "after"));
-    assert_eq!(
-        rearm(after(5), v1::RearmMode::Drop.into()),
-        bad(Unimplemented, "mode")
-    );
+    let mode = |mode| match rearm(after(5), i32::from(mode)).unwrap().change {
+        Change::Rearm { mode, .. } => mode,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(mode(v1::RearmMode::Unspecified), RearmMode::Replace);
+    assert_eq!(mode(v1::RearmMode::KeepTime), RearmMode::KeepTime);
+    assert_eq!(mode(v1::RearmMode::Drop), RearmMode::Drop);
     assert_eq!(rearm(after(5), 9), bad(InvalidArgument, "mode"));
 }

@@ -1,0 +1,1 @@
+"""The wire: generated from proto/dormouse/v1 by generate.py, never edited."""
