@@ -67,6 +67,7 @@ impl Base {
         self.lane.items.taken.clear();
         self.awaited.clear();
         self.hold(&resumed.held);
+        self.settle_what_came_back(now, &report.items.outcomes);
         for (id, op) in resumed.pending {
             self.apply_pending(now, id, op);
         }

@@ -36,6 +36,22 @@ impl Timer {
         }
     }
 
+    /// An occurrence beside the main line that has not begun, since its node gave it back, expires like any other.
+    pub(super) fn expire_beside(&mut self, nominal: WallTime, now: WallTime) -> bool {
+        let fresh = |line: &&Phase| line.occurrence().is_some_and(|it| it.is_fresh(nominal));
+        let Some(occurrence) = self.beside.iter().find(fresh).and_then(Phase::occurrence) else {
+            return false;
+        };
+        let expired = self.spec.policy.bounds.expire.is_some_and(|at| at <= now);
+        if expired {
+            let missed = occurrence.missed;
+            self.beside.retain(|line| !line.is(nominal));
+            self.note_skipped(nominal, missed, Skip::Expired, now);
+            self.revision = self.revision.saturating_add(1);
+        }
+        expired
+    }
+
     fn expire(&mut self, occurrence: Occurrence, now: WallTime) {
         // What lies between is dealt with already, if it has waited for a run.
         let from = occurrence.last_nominal();
@@ -152,4 +168,11 @@ fn nth(schedule: &Schedule, (first, last): (WallTime, WallTime), n: u64) -> Wall
         }
     }
     WallTime(low)
+}
+
+impl Occurrence {
+    /// Whether it is this one of the schedule, and has not begun.
+    fn is_fresh(&self, nominal: WallTime) -> bool {
+        self.nominal == nominal && self.attempt == 0 && !self.manual
+    }
 }

@@ -348,3 +348,15 @@ fn what_has_waited_for_a_run_expires_like_anything_else() {
     ];
     assert_eq!(noted.collect::<Vec<_>>(), skipped);
 }
+
+#[test]
+fn what_was_given_back_beside_another_run_expires_too() {
+    let mut timer = every_second();
+    timer.spec.policy.overlap = Overlap::Allow;
+    timer.spec.policy.bounds.expire = Some(WallTime(2_500));
+    start(&mut timer, "n1", 1, 1_000);
+    start(&mut timer, "n1", 2, 2_000);
+    timer.unbegin(Token(1));
+    assert_eq!(timer.ready(None, WallTime(2_600)), None);
+    assert!(!timer.has(WallTime(1_000)));
+}
