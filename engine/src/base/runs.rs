@@ -99,7 +99,8 @@ impl Base {
     /// Launches everything that is due, that the node may fire, and that a worker is free for.
     pub(super) fn fire(&mut self, now: Now) {
         self.fire_starved(now);
-        if self.may_fire_pinned(now) {
+        // What a node that leaves would begin ends with its process.
+        if self.stance != Stance::Leaving && self.may_fire_pinned(now) {
             self.fire_queue(now, |base| base.queues.pinned.first().copied());
         }
         if self.stance != Stance::Parking && self.stance != Stance::Leaving {
@@ -284,6 +285,21 @@ impl Base {
         }
         for (uid, token, outcome) in std::mem::take(&mut self.runs.late) {
             self.settled(now, uid, token, outcome);
+        }
+    }
+
+    /// What ended here while its timer was handed over, and is the node's own again before anybody has heard of it.
+    pub(super) fn settle_what_came_back(&mut self, now: Now, outcomes: &[(Uid, Token, Outcome)]) {
+        let clock = self.clock.read(now);
+        for (uid, token, outcome) in outcomes {
+            let own = |entry: &Entry| self.owns(entry) && entry.timer.holds(*token);
+            if self.timers.get(uid).is_some_and(own) {
+                self.change(*uid, |entry| {
+                    let settled = entry.timer.settle(*token, outcome, clock);
+                    debug_assert!(settled.is_ok(), "a run under this token was just seen");
+                });
+                self.ship_outcome(now, *uid);
+            }
         }
     }
 

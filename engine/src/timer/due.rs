@@ -55,6 +55,7 @@ impl Timer {
                         return Some(nominal);
                     }
                 }
+                (Some((_, nominal)), _) if self.expire_beside(nominal, now) => {}
                 (Some((_, nominal)), _) => {
                     self.supersede_others(nominal, flying, now);
                     return Some(nominal);
