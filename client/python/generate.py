@@ -10,6 +10,7 @@ clash with that. group.proto is left out: it is between agents and coordinator o
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -38,6 +39,8 @@ def generate(into: Path) -> dict[str, str]:
         f"--mypy_grpc_out=quiet:{into}",
         *protos,
     ]
+    # The plugins are programs beside this Python, also where its environment was not activated.
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     if protoc.main(arguments) != 0:
         raise SystemExit("protoc failed")
     files = {path.name: path.read_text() for path in (into / PACKAGE).iterdir()}

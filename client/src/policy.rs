@@ -27,7 +27,7 @@ pub struct Policy {
     pub jitter: Option<Duration>,
     /// What becomes of missed occurrences.
     pub misfire: Option<Misfire>,
-    /// Late by less than this is on time.
+    /// Late by at most this is on time.
     pub misfire_grace: Option<Duration>,
     /// At most so many missed occurrences run.
     pub misfire_cap: Option<u32>,
@@ -206,7 +206,7 @@ macro_rules! choices {
                 self
             }
 
-            /// Late by less than this is on time; 60 s unless told otherwise.
+            /// Late by at most this is on time; 60 s unless told otherwise.
             pub fn misfire_grace(mut self, grace: std::time::Duration) -> Self {
                 self.choose(&["misfire_grace"]).misfire_grace = Some(grace);
                 self

@@ -32,7 +32,7 @@ pub(super) struct PolicyFlags {
     #[arg(long, value_enum, help_heading = "Policies", value_name = "POLICY")]
     misfire: Option<Misfire>,
 
-    /// Late by less than this is not missed; 1m if not given.
+    /// Late by at most this is not missed; 1m if not given.
     #[arg(long, help_heading = "Policies", value_name = "DURATION", value_parser = words::duration)]
     misfire_grace: Option<Duration>,
 

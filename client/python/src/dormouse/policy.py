@@ -107,13 +107,14 @@ class Retry:
     max_attempts: int = 5
     """Attempts in all: 1 to 100."""
     backoff_min: timedelta = timedelta(seconds=1)
-    """The wait before the second attempt."""
+    """The wait before the second attempt: 1 ms to 7 days."""
     backoff_max: timedelta = timedelta(minutes=5)
-    """The longest wait."""
+    """The longest wait: from ``backoff_min`` to 7 days."""
     backoff_factor: float = 2.0
     """Each wait is this many times the last: 1 to 10."""
     attempt_timeout: timedelta = timedelta(seconds=60)
-    """An attempt that is neither settled nor extended for this long has failed. A :class:`~dormouse.Worker` extends."""
+    """An attempt that is neither settled nor extended for this long has failed: 1 s to 1 day. A
+    :class:`~dormouse.Worker` extends."""
 
     def __post_init__(self) -> None:
         path, least = "timer.retry", timedelta(milliseconds=1)

@@ -51,14 +51,14 @@ class Timer:
     expire_time: Optional[datetime] = None
     """An occurrence that could not start by then is skipped."""
     jitter: Optional[timedelta] = None
-    """Each occurrence is delayed by up to this, the same every time."""
+    """Each occurrence is delayed by up to this, the same every time; shorter than the shortest period."""
     misfire: Optional[Misfire] = None
     misfire_grace: Optional[timedelta] = None
-    """Late by less than this is on time; 60 s if None."""
+    """Late by at most this is on time: from 1 s; 60 s if None."""
     misfire_cap: int = 0
     """With Misfire.ALL at most so many run, the latest ones: up to 1000; 100 if 0."""
     catchup_window: Optional[timedelta] = None
-    """Missed occurrences older than this are dropped; at least 60 s."""
+    """Missed occurrences older than this are dropped; 60 s to 10 years."""
     overlap: Optional[Overlap] = None
     retry: Optional[Retry] = None
     dst: Optional[Dst] = None

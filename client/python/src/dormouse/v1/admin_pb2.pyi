@@ -413,8 +413,16 @@ class ImportRequest(google.protobuf.message.Message):
 
     LINES_FIELD_NUMBER: builtins.int
     LAST_FIELD_NUMBER: builtins.int
+    PARTIAL_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     last: builtins.bool
     """True in the last message: only then anything is applied. Set by the client."""
+    partial: builtins.bool
+    """Applies what is right, although other lines are wrong or the names of some timers are taken. The same in every
+    message; set by the client.
+    """
+    validate_only: builtins.bool
+    """Changes nothing, only says what would be. The same in every message; set by the client."""
     @property
     def lines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """As Export gave them, in the same order. Set by the client."""
@@ -424,32 +432,66 @@ class ImportRequest(google.protobuf.message.Message):
         *,
         lines: collections.abc.Iterable[builtins.str] | None = ...,
         last: builtins.bool = ...,
+        partial: builtins.bool = ...,
+        validate_only: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["last", b"last", "lines", b"lines"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["last", b"last", "lines", b"lines", "partial", b"partial", "validate_only", b"validate_only"]) -> None: ...
 
 global___ImportRequest = ImportRequest
 
 @typing.final
 class ImportResponse(google.protobuf.message.Message):
-    """What was put in."""
+    """What was put in. It is durable."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CREATED_FIELD_NUMBER: builtins.int
     KNOWN_FIELD_NUMBER: builtins.int
+    REFUSED_FIELD_NUMBER: builtins.int
     created: builtins.int
     """Timers that are there now because of this."""
     known: builtins.int
     """Timers that were there already, with the same identity; nothing was changed for them."""
+    @property
+    def refused(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RefusedLine]:
+        """Lines that were left out; only with `partial`, and at most 1000 of them."""
+
     def __init__(
         self,
         *,
         created: builtins.int = ...,
         known: builtins.int = ...,
+        refused: collections.abc.Iterable[global___RefusedLine] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["created", b"created", "known", b"known"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["created", b"created", "known", b"known", "refused", b"refused"]) -> None: ...
 
 global___ImportResponse = ImportResponse
+
+@typing.final
+class RefusedLine(google.protobuf.message.Message):
+    """A line that was left out."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: builtins.int
+    COLUMN_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    line: builtins.int
+    """Counted from 1 over all messages."""
+    column: builtins.int
+    """In characters, from 1; 0 if it is not about one place of the line."""
+    why: builtins.str
+    """What is wrong with it, and what would be right."""
+    def __init__(
+        self,
+        *,
+        line: builtins.int = ...,
+        column: builtins.int = ...,
+        why: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["column", b"column", "line", b"line", "why", b"why"]) -> None: ...
+
+global___RefusedLine = RefusedLine
 
 @typing.final
 class ServerInfoRequest(google.protobuf.message.Message):

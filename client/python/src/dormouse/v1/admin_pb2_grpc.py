@@ -126,7 +126,9 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Import(self, request_iterator, context):
-        """Puts exported lines into ledgers that do not have their timers. Applies nothing if a line is wrong.
+        """Puts exported lines into ledgers that do not have their timers. Applies nothing if a line is wrong
+        (INVALID_ARGUMENT, with the path `lines[N]:COLUMN`, N from 0) or a name is taken by another timer
+        (ALREADY_EXISTS), unless it is asked for in part.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

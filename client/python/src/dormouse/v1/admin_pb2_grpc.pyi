@@ -63,7 +63,10 @@ class AdminServiceStub:
         dormouse.v1.admin_pb2.ImportRequest,
         dormouse.v1.admin_pb2.ImportResponse,
     ]
-    """Puts exported lines into ledgers that do not have their timers. Applies nothing if a line is wrong."""
+    """Puts exported lines into ledgers that do not have their timers. Applies nothing if a line is wrong
+    (INVALID_ARGUMENT, with the path `lines[N]:COLUMN`, N from 0) or a name is taken by another timer
+    (ALREADY_EXISTS), unless it is asked for in part.
+    """
 
     ServerInfo: grpc.UnaryUnaryMultiCallable[
         dormouse.v1.admin_pb2.ServerInfoRequest,
@@ -116,7 +119,10 @@ class AdminServiceAsyncStub:
         dormouse.v1.admin_pb2.ImportRequest,
         dormouse.v1.admin_pb2.ImportResponse,
     ]
-    """Puts exported lines into ledgers that do not have their timers. Applies nothing if a line is wrong."""
+    """Puts exported lines into ledgers that do not have their timers. Applies nothing if a line is wrong
+    (INVALID_ARGUMENT, with the path `lines[N]:COLUMN`, N from 0) or a name is taken by another timer
+    (ALREADY_EXISTS), unless it is asked for in part.
+    """
 
     ServerInfo: grpc.aio.UnaryUnaryMultiCallable[
         dormouse.v1.admin_pb2.ServerInfoRequest,
@@ -183,7 +189,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[dormouse.v1.admin_pb2.ImportRequest],
         context: _ServicerContext,
     ) -> typing.Union[dormouse.v1.admin_pb2.ImportResponse, collections.abc.Awaitable[dormouse.v1.admin_pb2.ImportResponse]]:
-        """Puts exported lines into ledgers that do not have their timers. Applies nothing if a line is wrong."""
+        """Puts exported lines into ledgers that do not have their timers. Applies nothing if a line is wrong
+        (INVALID_ARGUMENT, with the path `lines[N]:COLUMN`, N from 0) or a name is taken by another timer
+        (ALREADY_EXISTS), unless it is asked for in part.
+        """
 
     @abc.abstractmethod
     def ServerInfo(

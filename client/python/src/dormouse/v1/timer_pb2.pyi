@@ -123,7 +123,7 @@ class _MisfireEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     MISFIRE_ONCE: _Misfire.ValueType  # 2
     """Runs the latest one, which carries how many were missed."""
     MISFIRE_ALL: _Misfire.ValueType  # 3
-    """Runs all of them, at most 100."""
+    """Runs all of them, at most `misfire_cap`."""
 
 class Misfire(_Misfire, metaclass=_MisfireEnumTypeWrapper):
     """What to do with occurrences that were missed while nobody could run them."""
@@ -135,7 +135,7 @@ MISFIRE_SKIP: Misfire.ValueType  # 1
 MISFIRE_ONCE: Misfire.ValueType  # 2
 """Runs the latest one, which carries how many were missed."""
 MISFIRE_ALL: Misfire.ValueType  # 3
-"""Runs all of them, at most 100."""
+"""Runs all of them, at most `misfire_cap`."""
 global___Misfire = Misfire
 
 class _Overlap:
@@ -527,19 +527,19 @@ class Timer(google.protobuf.message.Message):
 
     @property
     def jitter(self) -> google.protobuf.duration_pb2.Duration:
-        """Each occurrence is delayed by up to this, by hash of the uid; at most the shortest period. Set by the client;
-        0 if absent.
+        """Each occurrence is delayed by up to this, by hash of the uid; shorter than the shortest period, and at most 10
+        years. Set by the client; 0 if absent.
         """
 
     @property
     def misfire_grace(self) -> google.protobuf.duration_pb2.Duration:
-        """Late by less than this is on time; at least 1 s. Set by the client; 60 s if absent."""
+        """Late by at most this is on time; 1 s to 10 years. Set by the client; 60 s if absent."""
 
     @property
     def catchup_window(self) -> google.protobuf.duration_pb2.Duration:
-        """Missed occurrences older than this are dropped; at least 60 s. Set by the client; if absent the time to the next
-        occurrence, but at most an hour and at least 60 s: a number that answers have only with Schedule.every. A one-shot
-        is never dropped for its age.
+        """Missed occurrences older than this are dropped; 60 s to 10 years. Set by the client; if absent the time to the
+        next occurrence, but at most an hour and at least 60 s: a number that answers have only with Schedule.every. A
+        one-shot is never dropped for its age.
         """
 
     @property
@@ -957,11 +957,11 @@ class RetryPolicy(google.protobuf.message.Message):
 
     @property
     def backoff_max(self) -> google.protobuf.duration_pb2.Duration:
-        """The longest wait; not below `backoff_min`, up to 7 days. Set by the client; 5 min if absent."""
+        """The longest wait; from `backoff_min` to 7 days. Set by the client; 5 min if absent."""
 
     @property
     def attempt_timeout(self) -> google.protobuf.duration_pb2.Duration:
-        """An attempt that is neither settled nor extended for this long has failed: 1 s to 24 h. Set by the client; 60 s if
+        """An attempt that is neither settled nor extended for this long has failed: 1 s to 1 day. Set by the client; 60 s if
         absent.
         """
 

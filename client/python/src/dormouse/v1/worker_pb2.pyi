@@ -118,7 +118,9 @@ class Attach(google.protobuf.message.Message):
     """
     @property
     def handlers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The handlers that this worker has: 1 to 1000 names of 1 to 255 visible ASCII characters. Set by the worker."""
+        """The handlers that this worker has: 1 to 1000 names of 1 to 255 visible ASCII characters, none of which begins with
+        `dormouse:`. Set by the worker.
+        """
 
     def __init__(
         self,
