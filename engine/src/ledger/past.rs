@@ -160,6 +160,13 @@ impl Ledger {
         }
     }
 
+    /// The home did not let a dead run begin again: it is dead still.
+    pub(crate) fn keep_dead(&mut self, timer: TimerName, run: RunRecord) {
+        if let Some(uid) = self.uid_of(&timer) {
+            self.history.note(uid, Kept { timer, run });
+        }
+    }
+
     fn uid_of(&self, name: &TimerName) -> Option<Uid> {
         self.names
             .get(name)

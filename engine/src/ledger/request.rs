@@ -152,7 +152,13 @@ impl Ledger {
         }
         let uid = match self.find_to_change(op, name, now) {
             Ok(uid) => uid,
-            Err(routed) => return routed,
+            Err(routed) => {
+                let refused = matches!(routed, Routed::Done(Answer::Refused(_)));
+                if !refused {
+                    self.forget_revived(op);
+                }
+                return routed;
+            }
         };
         if *change == Change::Cancel {
             return Routed::Done(self.cancel(uid, (name, *request), now));
