@@ -6,7 +6,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{FieldViolation, StatusExt as _};
 
 /// Why a call did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +119,20 @@ fn with_field(field: &str, message: &str) -> String {
     }
 }
 
+/// The first field that is to blame, and what is wrong with it and, after that, with every other one; `otherwise` if
+/// it is not said.
+fn blame(violations: &[FieldViolation], otherwise: &str) -> Option<(String, String)> {
+    let (first, others) = violations.split_first()?;
+    if first.description.is_empty() {
+        return Some((first.field.clone(), otherwise.into()));
+    }
+    let others = others
+        .iter()
+        .map(|it| format!("; {}", with_field(&it.field, &it.description)));
+    let message = std::iter::once(first.description.clone()).chain(others);
+    Some((first.field.clone(), message.collect()))
+}
+
 impl Error {
     /// The request is wrong in one field, as this side found.
     pub(crate) fn invalid(field: &str, message: impl Into<String>) -> Self {
@@ -148,16 +162,11 @@ impl Error {
         let retry_after = details
             .retry_info()
             .map(|info| info.retry_delay.unwrap_or_default());
-        let violation = details
+        let (field, message) = details
             .bad_request()
-            .and_then(|bad| bad.field_violations.first());
-        let field = violation
-            .map(|violation| violation.field.clone())
-            .unwrap_or_default();
-        let message = match violation {
-            Some(violation) if !violation.description.is_empty() => violation.description.clone(),
-            _ => status.message().to_owned(),
-        };
+            .map(|bad| bad.field_violations.as_slice())
+            .and_then(|violations| blame(violations, status.message()))
+            .unwrap_or_else(|| (String::new(), status.message().to_owned()));
         match status.code() {
             Code::InvalidArgument => Self::InvalidArgument { field, message },
             Code::OutOfRange => Self::OutOfRange { field, message },
@@ -248,6 +257,18 @@ mod tests {
         let error = Error::from_status(&status, "there");
         assert_eq!(error, Error::invalid("timer.schedule", "is missing"));
         assert_eq!(error.to_string(), "timer.schedule: is missing");
+    }
+
+    #[test]
+    fn every_field_of_a_bad_request_is_told_of() {
+        let mut details = ErrorDetails::with_bad_request_violation("timer.schedule", "is missing");
+        details.add_bad_request_violation("timer.jitter", "is too long");
+        let status = Status::with_error_details(Code::InvalidArgument, "bad", details);
+        let error = Error::from_status(&status, "there");
+        assert_eq!(
+            error.to_string(),
+            "timer.schedule: is missing; timer.jitter: is too long"
+        );
     }
 
     #[test]

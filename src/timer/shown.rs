@@ -166,7 +166,11 @@ impl Details {
         match (&self.handler, &self.http, &self.command) {
             (Some(name), ..) => format!("handler {name}"),
             (_, Some(http), _) => format!("{} {}", http.method, http.url),
-            (.., Some(command)) => format!("command {} {}", command.name, command.args.join(" ")),
+            (.., Some(command)) => {
+                let words = std::iter::once(&command.name).chain(&command.args);
+                let words: Vec<_> = words.map(String::as_str).collect();
+                format!("command {}", words.join(" "))
+            }
             _ => "unknown to this version".into(),
         }
     }
@@ -190,15 +194,19 @@ impl HttpDetails {
 fn schedule(schedule: &ScheduleInfo) -> String {
     match schedule {
         ScheduleInfo::At(at) => format!("at {}", time(*at)),
-        ScheduleInfo::After(wait) => format!("after {wait:?}"),
+        ScheduleInfo::After(wait) => format!("after {}", words::in_units(*wait)),
         ScheduleInfo::Every {
             interval,
             phase: None,
-        } => format!("every {interval:?}"),
+        } => format!("every {}", words::in_units(*interval)),
         ScheduleInfo::Every {
             interval,
             phase: Some(phase),
-        } => format!("every {interval:?}, phase {phase:?}"),
+        } => format!(
+            "every {}, phase {}",
+            words::in_units(*interval),
+            words::in_units(*phase)
+        ),
         ScheduleInfo::Cron { expression, zone } => {
             let zone = if zone.is_empty() { "UTC" } else { zone };
             format!("cron {expression} ({zone})")
@@ -215,7 +223,8 @@ pub(super) fn in_words(timer: &TimerInfo) -> String {
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let payload = match &details.payload {
+    let payload = match details.payload.as_deref() {
+        Some("") => "none".into(),
         Some(text) => format!("{} bytes: {}", timer.payload.len(), excerpt(text)),
         None => format!("{} bytes", timer.payload.len()),
     };
@@ -262,10 +271,49 @@ pub(super) fn in_words(timer: &TimerInfo) -> String {
 /// The beginning of a text, on one line.
 fn excerpt(text: &str) -> String {
     const LENGTH_MAX: usize = 60;
-    let shown: String = text.escape_debug().take(LENGTH_MAX).collect();
-    if text.escape_debug().count() > LENGTH_MAX {
+    let text = visible(text);
+    let shown: String = text.chars().take(LENGTH_MAX).collect();
+    if text.chars().count() > LENGTH_MAX {
         format!("{shown}...")
     } else {
         shown
+    }
+}
+
+/// A text of somebody else, on one line: what cannot be seen, or would move the cursor, is escaped.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            // They are escaped for the sake of a literal only, and this is none.
+            '\'' | '"' => shown.push(character),
+            _ => shown.extend(character.escape_debug()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_others_stay_on_their_line_and_readable() {
+        assert_eq!(visible("it's \"so\", très"), "it's \"so\", très");
+        assert_eq!(visible("a\nb\u{1b}[2J\u{202e}"), "a\\nb\\u{1b}[2J\\u{202e}");
+        assert_eq!(excerpt(&"x".repeat(61)), format!("{}...", "x".repeat(60)));
+    }
+
+    #[test]
+    fn schedules_are_shown_in_the_words_of_the_flags() {
+        let every = |interval, phase| ScheduleInfo::Every {
+            interval: std::time::Duration::from_millis(interval),
+            phase: Some(std::time::Duration::from_millis(phase)),
+        };
+        assert_eq!(
+            schedule(&every(5_400_000, 1_231)),
+            "every 1h30m, phase 1s231ms"
+        );
+        assert_eq!(schedule(&every(60_000, 0)), "every 1m, phase 0s");
     }
 }

@@ -38,6 +38,7 @@ async fn every_policy_is_shown_as_it_was_given() {
         "PUT https://example.com/x",
         "at most 7",
         "overlap buffer_one",
+        "misfire all up to 9",
         "3 attempts of 1m, waits 2s to 5m",
         "paused",
     ] {

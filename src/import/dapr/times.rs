@@ -8,6 +8,7 @@ use super::super::foreign::Settings;
 use super::super::periods::{self, Moment};
 use crate::output::time;
 use crate::source::{Remark, validate};
+use crate::words::in_units;
 use dormouse_client::wire;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -122,7 +123,7 @@ impl Times {
             (wire::schedule::Kind::At(_), Some(instant)) => format!("at {}", time(instant)),
             (_, Some(instant)) => {
                 let wait = instant.duration_since(UNIX_EPOCH).unwrap_or_default();
-                format!("after {wait:?}")
+                format!("after {}", in_units(wait))
             }
             (_, None) => String::new(),
         };
@@ -149,7 +150,7 @@ impl Times {
                 // Its occurrences are counted from when it began.
                 let anchor = start.or(self.begin);
                 let phase = anchor.map(|anchor| remainder(anchor, interval));
-                let shown = format!("every {interval:?}");
+                let shown = format!("every {}", in_units(interval));
                 plain(periods::every(interval, phase), shown)
             }
             None => self.cron(schedule, text, settings)?,

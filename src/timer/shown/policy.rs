@@ -78,11 +78,17 @@ impl PolicyDetails {
             ("at most", count),
         ];
         let word = |word: Option<&'static str>| word.map(str::to_owned);
+        // The cap bounds nothing as long as only one or none of the missed occurrences runs.
+        let all = dormouse_client::Misfire::All.as_str();
+        let misfire = match (self.misfire, self.misfire_cap) {
+            (Some(misfire), Some(cap)) if misfire == all => Some(format!("{misfire} up to {cap}")),
+            (misfire, _) => word(misfire),
+        };
         let rest = [
             ("effort", word(self.effort)),
             ("isolation", word(self.isolation)),
             ("overlap", word(self.overlap)),
-            ("misfire", word(self.misfire)),
+            ("misfire", misfire),
             ("grace", self.misfire_grace.clone()),
             ("window", self.catchup_window.clone()),
             ("jitter", self.jitter.clone()),
@@ -121,6 +127,9 @@ impl RetryDetails {
     }
 
     fn in_words(&self) -> String {
+        if self.max_attempts == 1 {
+            return format!("one attempt of {}", self.attempt_timeout);
+        }
         format!(
             "{} attempts of {}, waits {} to {}, each {} times the last",
             self.max_attempts,

@@ -1,5 +1,6 @@
 //! How a run is shown.
 
+use super::visible;
 use crate::output::{Row, time};
 use dormouse_client::RunRecord;
 use serde::Serialize;
@@ -59,7 +60,7 @@ impl RunRow {
             or_dash(&self.nominal_time),
         );
         if !self.reason.is_empty() {
-            words = format!("{words}: {}", self.reason.escape_debug());
+            words = format!("{words}: {}", visible(&self.reason));
         }
         words
     }
@@ -88,7 +89,7 @@ impl Row for RunRow {
             self.run.clone(),
             self.timer.clone(),
             // In the handler's words, which may be anything.
-            self.reason.escape_debug().to_string(),
+            visible(&self.reason),
         ]
     }
 }
