@@ -59,7 +59,12 @@ impl Ask for Shelf {
     }
 
     fn pools(&self) -> Vec<PoolId> {
-        ["a", "b"].map(|pool| PoolId::new(pool).unwrap()).into()
+        // More empty ones than a page may have rounds, before, between and after the others.
+        let empty = |prefix| (0..12).map(move |n| format!("{prefix}{n:02}"));
+        let full = |name: &str| std::iter::once(name.to_owned());
+        let names = empty("0e").chain(full("a")).chain(empty("ab"));
+        let names = names.chain(full("b")).chain(empty("c"));
+        names.map(|pool| PoolId::new(&pool).unwrap()).collect()
     }
 }
 
@@ -110,6 +115,7 @@ fn shelf(payload: usize) -> Timers<Shelf> {
 async fn pages(service: &Timers<Shelf>, mut request: v1::ListTimersRequest) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     loop {
+        assert!(pages.len() < 100, "it gets nowhere: {}", request.page_token);
         let page = service
             .list_timers(Request::new(request.clone()))
             .await
@@ -202,6 +208,21 @@ async fn a_home_that_does_not_answer_is_unavailable_with_the_time_to_ask_again()
         .retry_delay
         .unwrap();
     assert_eq!(delay.as_millis(), 1500);
+}
+
+#[tokio::test]
+async fn who_watches_is_told_first_what_the_asked_one_keeps_itself() {
+    let request = Request::new(v1::WatchTimersRequest::default());
+    let changes = shelf(0).watch_timers(request).await.unwrap().into_inner();
+    let changes: Vec<_> = changes.take(3).try_collect().await.unwrap();
+    assert!(changes[0].reset);
+    let names = changes[1..].iter().map(|told| match &told.change {
+        Some(Change::Timer(timer)) => timer.name.as_str(),
+        other => panic!("{other:?}"),
+    });
+    let expected = ["pools/a/timers/t000", "pools/a/timers/t001"];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+    assert!(changes[1].resume_token.is_empty() && !changes[2].resume_token.is_empty());
 }
 
 #[tokio::test]
