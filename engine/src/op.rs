@@ -34,6 +34,14 @@ pub enum Op {
         /// At most so many.
         limit: u32,
     },
+    /// Look up those that the asked one itself keeps, in the order of their names; [`Op::News`] tells what changes of
+    /// them.
+    Kept {
+        /// After this name.
+        after: Option<TimerName>,
+        /// At most so many.
+        limit: u32,
+    },
     /// Change one that exists.
     Change {
         /// Its name.

@@ -529,3 +529,49 @@ fn a_node_whose_clock_is_off_is_not_eligible_and_says_so() {
     assert!(!seen.eligible);
     assert!(seen.why_ineligible.expect("it says so").contains("5000 ms"));
 }
+
+#[test]
+fn a_node_lists_what_it_keeps_itself_and_asks_nobody() {
+    let mut cell = trio();
+    let kept = [
+        cell.create(Some("n1"), new("a", 60_000, Durability::Local)),
+        cell.create(Some("n1"), new("b", 60_000, Durability::Ephemeral)),
+    ];
+    let other = cell.create(Some("n2"), new("c", 60_000, Durability::ReplicatedAsync));
+    cell.pass(1_000);
+    let names = |answer| match answer {
+        Answer::List { timers, more } => {
+            let names = timers.into_iter().map(|timer| timer.name);
+            (names.collect::<Vec<_>>(), more)
+        }
+        other => panic!("{other:?}"),
+    };
+    let list = Op::List {
+        after: None,
+        limit: 10,
+    };
+    let (all, _) = names(cell.ask(Some("n1"), list));
+    assert!(all.contains(&other), "{all:?}");
+    let own = |after: Option<&TimerName>, limit| Op::Kept {
+        after: after.cloned(),
+        limit,
+    };
+    let base = cell.bases.get_mut(&node("n1")).unwrap();
+    let asked = base::Input::Asked {
+        ask: 1_000,
+        op: own(None, 1),
+    };
+    let effects = base.handle(time(cell.now), vec![asked]).effects;
+    let [base::Effect::Answer { answer, .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(names(answer.clone()), (vec![kept[0].clone()], true));
+    let rest = cell.ask(Some("n1"), own(Some(&kept[0]), 10));
+    assert_eq!(names(rest), (vec![kept[1].clone()], false));
+    let told = names(cell.ask(None, own(None, 10)));
+    assert_eq!(
+        told,
+        (vec![other], false),
+        "the ledger keeps what it was told"
+    );
+}

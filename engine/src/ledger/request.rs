@@ -34,7 +34,9 @@ impl Ledger {
         match op {
             Op::Create(new) => self.create(op, new, now),
             Op::Look { name } => self.look(op, name),
-            Op::List { after, limit } => Routed::Done(self.list(after.as_ref(), *limit)),
+            Op::List { after, limit } | Op::Kept { after, limit } => {
+                Routed::Done(self.list(after.as_ref(), *limit))
+            }
             Op::Change { .. } => self.change_by(op, now),
             Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => self.read_past(op),
             Op::Activity { node, .. } => self.route_activity(node, op),
