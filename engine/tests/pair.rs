@@ -9,12 +9,12 @@ use dormouse_engine::decision::Decision;
 use dormouse_engine::hierarchy::Cover;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
 use dormouse_engine::message::{Heartbeat, NodeMessage};
-use dormouse_engine::op::{Activity, Answer, Cancelled, Op};
+use dormouse_engine::op::{Activity, Answer, Cancelled, Op, Refusal};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{
     Awaits, Durability, Ending, HandlerName, NewTimer, Outcome, Payload, Phase, Placement, Run,
-    When,
+    Target, When,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -574,4 +574,18 @@ fn a_node_lists_what_it_keeps_itself_and_asks_nobody() {
         (vec![other], false),
         "the ledger keeps what it was told"
     );
+}
+
+#[test]
+fn a_handler_is_at_no_place_of_another_target() {
+    let mut cell = trio();
+    for at in [None, Some("n1")] {
+        let mut new = new("a", 60_000, Durability::Replicated);
+        new.handler = Target::http_place();
+        let answer = cell.ask(at, Op::Create(Box::new(new)));
+        let Answer::Refused(Refusal::Invalid { field, .. }) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(field, "timer.target.handler.name");
+    }
 }

@@ -67,7 +67,8 @@ impl Base {
         if let Some(proposal) = self.desk.proposed.get_mut(&new.uid) {
             return proposal.origins.push(origin);
         }
-        if let Err(refusal) = self.check_allowed(&new) {
+        let fits = new.target.check_place(&new.handler);
+        if let Err(refusal) = fits.and_then(|()| self.check_allowed(&new)) {
             return self.answer(origin, Answer::Refused(refusal));
         }
         let home = Some(self.config.node.clone());

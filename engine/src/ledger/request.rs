@@ -47,6 +47,9 @@ impl Ledger {
         if let Some(entry) = self.entry(new.uid) {
             return Routed::Done(repeated(&entry.timer, new));
         }
+        if let Err(refusal) = new.target.check_place(&new.handler) {
+            return Routed::Done(Answer::Refused(refusal));
+        }
         match &new.placement {
             Placement::Movable => Routed::Done(self.create_of_pool(new, now)),
             Placement::Pinned(node) => self.create_pinned(node, op, (new, now)),
