@@ -9,12 +9,12 @@ use dormouse_engine::decision::Decision;
 use dormouse_engine::hierarchy::Cover;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
 use dormouse_engine::message::{Heartbeat, NodeMessage};
-use dormouse_engine::op::{Activity, Answer, Cancelled, Change, NewTime, Op, RearmMode};
+use dormouse_engine::op::{Activity, Answer, Cancelled, Change, NewTime, Op, RearmMode, Refusal};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{
     Awaits, Durability, Ending, Fate, HandlerName, NewTimer, Outcome, Payload, Phase, Placement,
-    Run, Skip, When,
+    Run, Skip, Target, When,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -634,4 +634,64 @@ fn a_run_that_a_rearm_drops_is_noted_although_its_start_was_not() {
     };
     let fates: Vec<_> = runs.iter().map(|run| (run.nominal, run.fate)).collect();
     assert_eq!(fates, [(nominal, Fate::Skipped(Skip::Superseded))]);
+}
+
+#[test]
+fn a_node_lists_what_it_keeps_itself_and_asks_nobody() {
+    let mut cell = trio();
+    let kept = [
+        cell.create(Some("n1"), new("a", 60_000, Durability::Local)),
+        cell.create(Some("n1"), new("b", 60_000, Durability::Ephemeral)),
+    ];
+    let other = cell.create(Some("n2"), new("c", 60_000, Durability::ReplicatedAsync));
+    cell.pass(1_000);
+    let names = |answer| match answer {
+        Answer::List { timers, more } => {
+            let names = timers.into_iter().map(|timer| timer.name);
+            (names.collect::<Vec<_>>(), more)
+        }
+        other => panic!("{other:?}"),
+    };
+    let list = Op::List {
+        after: None,
+        limit: 10,
+    };
+    let (all, _) = names(cell.ask(Some("n1"), list));
+    assert!(all.contains(&other), "{all:?}");
+    let own = |after: Option<&TimerName>, limit| Op::Kept {
+        after: after.cloned(),
+        limit,
+    };
+    let base = cell.bases.get_mut(&node("n1")).unwrap();
+    let asked = base::Input::Asked {
+        ask: 1_000,
+        op: own(None, 1),
+    };
+    let effects = base.handle(time(cell.now), vec![asked]).effects;
+    let [base::Effect::Answer { answer, .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(names(answer.clone()), (vec![kept[0].clone()], true));
+    let rest = cell.ask(Some("n1"), own(Some(&kept[0]), 10));
+    assert_eq!(names(rest), (vec![kept[1].clone()], false));
+    let told = names(cell.ask(None, own(None, 10)));
+    assert_eq!(
+        told,
+        (vec![other], false),
+        "the ledger keeps what it was told"
+    );
+}
+
+#[test]
+fn a_handler_is_at_no_place_of_another_target() {
+    let mut cell = trio();
+    for at in [None, Some("n1")] {
+        let mut new = new("a", 60_000, Durability::Replicated);
+        new.handler = Target::http_place();
+        let answer = cell.ask(at, Op::Create(Box::new(new)));
+        let Answer::Refused(Refusal::Invalid { field, .. }) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(field, "timer.target.handler.name");
+    }
 }

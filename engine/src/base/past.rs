@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 const UNTOLD_MAX: usize = 4_096;
 
 /// The most items that one answer has.
-const PAGE_MAX: u32 = 1_000;
+pub(super) const PAGE_MAX: u32 = 1_000;
 
 impl Base {
     /// The number of the newest change.

@@ -9,7 +9,6 @@ use crate::departed::used_before;
 use crate::ledger::{new_time, no_dead_run, refuse_schedule};
 use crate::op::{Answer, Change, NewTime, RearmMode, Refusal, Setting};
 use crate::planted::{self, Fault};
-use crate::schedule::Schedule;
 use crate::time::{Millis, WallTime};
 
 /// So many of the requests that changed a timer are remembered with it.
@@ -333,56 +332,6 @@ impl Timer {
         Ok(())
     }
 
-    fn set(&mut self, setting: &Setting, now: WallTime) -> Result<(), Refusal> {
-        let spec = &mut self.spec;
-        let policy = &mut spec.policy;
-        match setting {
-            Setting::When(when) => {
-                let schedule = when.accept(self.uid, now);
-                spec.schedule = schedule.map_err(|bad| refuse_schedule(&bad))?;
-            }
-            Setting::Target(handler, target) => {
-                spec.handler = handler.clone();
-                spec.target = target.clone();
-            }
-            Setting::Payload(payload) => spec.payload = payload.clone(),
-            Setting::ContentType(text) => spec.content_type.clone_from(text),
-            Setting::Labels(labels) => spec.labels.clone_from(labels),
-            Setting::Isolation(isolation) => policy.isolation = *isolation,
-            Setting::Effort(effort) => policy.effort = *effort,
-            Setting::Start(time) => policy.bounds.start = *time,
-            Setting::End(time) => policy.bounds.end = *time,
-            Setting::OccurrencesMax(most) => policy.bounds.occurrences_max = *most,
-            Setting::Expire(time) => policy.bounds.expire = *time,
-            Setting::Jitter(jitter) => policy.jitter = *jitter,
-            Setting::MisfireMode(mode) => policy.misfire.mode = *mode,
-            Setting::MisfireGrace(grace) => policy.misfire.grace = *grace,
-            Setting::MisfireWindow(window) => policy.misfire.window = *window,
-            Setting::MisfireCap(cap) => policy.misfire.cap = *cap,
-            Setting::Overlap(overlap) => policy.overlap = *overlap,
-            Setting::Retry(retry) => policy.retry = *retry,
-            Setting::Paused(_) => {}
-        }
-        Ok(())
-    }
-
-    /// What can be seen only when old and new values are together.
-    fn check_policy(&self) -> Result<(), Refusal> {
-        let policy = &self.spec.policy;
-        let (start, end) = (policy.bounds.start, policy.bounds.end);
-        if start.zip(end).is_some_and(|(start, end)| end <= start) {
-            return Err(invalid("timer.end_time", "must be after start_time"));
-        }
-        let interval = match self.spec.schedule {
-            Schedule::Every { interval, .. } => Some(interval),
-            Schedule::At(_) | Schedule::Cron(_) => None,
-        };
-        if interval.is_some_and(|interval| policy.jitter >= interval) {
-            return Err(invalid("timer.jitter", "must be shorter than the interval"));
-        }
-        Ok(())
-    }
-
     fn note_update(&mut self, now: WallTime) {
         self.updated = now;
         self.revision = self.revision.saturating_add(1);
@@ -391,11 +340,4 @@ impl Timer {
 
 fn precondition(why: &str) -> Refusal {
     Refusal::Precondition { why: why.into() }
-}
-
-fn invalid(field: &str, why: &str) -> Refusal {
-    Refusal::Invalid {
-        field: field.into(),
-        why: why.into(),
-    }
 }
