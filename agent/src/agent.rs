@@ -249,6 +249,9 @@ impl Agent {
 
     /// Runs `handler` in this process for every run of `name`, at most 64 at once. If the right to a run ends before
     /// the handler does, its future is dropped where it waits.
+    ///
+    /// # Panics
+    /// If the name begins with `dormouse:`: under such names the agent itself serves requests and commands.
     pub fn handle<F, Fut>(&self, name: HandlerName, handler: F)
     where
         F: Fn(LocalRun) -> Fut + Send + Sync + 'static,
@@ -258,11 +261,18 @@ impl Agent {
     }
 
     /// As [`Agent::handle`], with at most `concurrency` runs at once.
+    ///
+    /// # Panics
+    /// As [`Agent::handle`].
     pub fn handle_at_most<F, Fut>(&self, name: HandlerName, concurrency: u32, handler: F)
     where
         F: Fn(LocalRun) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), Failure>> + Send + 'static,
     {
+        assert!(
+            !name.is_reserved(),
+            "{name} is no handler's name: it must not begin with dormouse:"
+        );
         local::attach(&self.executor, name, concurrency, handler);
     }
 }

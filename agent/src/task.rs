@@ -86,6 +86,8 @@ pub(crate) struct Task {
     restless: bool,
     /// The number of the newest durable change, for those who watch.
     newest: watch::Sender<u64>,
+    /// The number of the newest change that is a part of a turn.
+    submitted: u64,
     end: Option<End>,
 }
 
@@ -111,7 +113,8 @@ impl Task {
         executor: Arc<Executor>,
         mailbox: Mailbox,
     ) -> Result<Self, Error> {
-        let newest = watch::channel(base.newest_change()).0;
+        let submitted = base.newest_change();
+        let newest = watch::channel(submitted).0;
         let mut task = Self {
             base,
             writer,
@@ -126,6 +129,7 @@ impl Task {
             turns: VecDeque::new(),
             restless: false,
             newest,
+            submitted,
             end: None,
         };
         task.submit(first);
@@ -250,9 +254,13 @@ impl Task {
     }
 
     fn submit(&mut self, decision: Decision<Effect>) {
-        if decision.is_empty() {
+        let newest = self.base.newest_change();
+        // A timer that is in no journal changes without a record, and nobody but those who watch may have to hear of it.
+        let has_news = newest != self.submitted;
+        if decision.is_empty() && !has_news {
             return;
         }
+        self.submitted = newest;
         let Decision { records, effects } = decision;
         let durable = (!records.is_empty())
             .then(|| self.writer.submit(records.into_iter().map(entry).collect()));
@@ -260,7 +268,7 @@ impl Task {
             durable,
             effects,
             outgoing: self.outgoing.clone(),
-            newest: self.base.newest_change(),
+            newest,
         });
     }
 

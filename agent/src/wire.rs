@@ -8,7 +8,7 @@ use dormouse_edge::answer::{duration, timestamp};
 use dormouse_edge::fault::invalid;
 use dormouse_engine::id::{NodeId, RunId, Token};
 use dormouse_engine::time::Millis;
-use dormouse_engine::timer::{HandlerName, Outcome, PLACE_PREFIX};
+use dormouse_engine::timer::{HandlerName, Outcome};
 use dormouse_proto::v1::{Attach, Nack, Run};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) fn offer(attach: &Attach) -> Result<(BTreeSet<HandlerName>, u32), Sta
         return Err(invalid("attach.credits", why));
     }
     let name = |(place, text): (usize, &String)| {
-        let name = HandlerName::new(text).filter(|_| !text.starts_with(PLACE_PREFIX));
+        let name = HandlerName::new(text).filter(|name| !name.is_reserved());
         name.ok_or_else(|| {
             let field = format!("attach.handlers[{place}]");
             invalid(

@@ -3,8 +3,9 @@
 //! A timer remembers the requests that made and changed it; when it goes, what a repeated create or cancel has to
 //! be answered stays here, for as long as a request may be repeated.
 
-use crate::id::Uid;
-use crate::op::Cancelled;
+use crate::hash;
+use crate::id::{TimerName, Uid};
+use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::time::{Millis, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,19 @@ pub(crate) struct Farewell {
     pub(crate) at: WallTime,
     /// The request that cancelled it, and what it was answered.
     pub(crate) cancel: Option<(u128, Cancelled)>,
+    /// A hash of its name.
+    #[serde(default)]
+    pub(crate) name: u64,
+}
+
+impl Farewell {
+    pub(crate) fn new(name: &TimerName, cancel: Option<(u128, Cancelled)>, at: WallTime) -> Self {
+        Self {
+            at,
+            cancel,
+            name: hash::digest(name.to_string().as_bytes()),
+        }
+    }
 }
 
 impl Departed {
@@ -48,6 +62,7 @@ impl Departed {
 
     /// Remembers what is in the journal already.
     pub(crate) fn restore(&mut self, uid: Uid, farewell: Farewell) {
+        self.forget(uid);
         self.ages.insert((farewell.at, uid));
         if let Some((request, _)) = farewell.cancel {
             self.cancels.insert(request, uid);
@@ -59,10 +74,25 @@ impl Departed {
         self.timers.get(&uid)
     }
 
-    /// What a cancellation was answered that is asked for again.
-    pub(crate) fn answered(&self, request: u128) -> Option<Cancelled> {
-        let farewell = self.timers.get(self.cancels.get(&request)?)?;
-        farewell.cancel.map(|(_, outcome)| outcome)
+    /// The answer to a request about a timer that is no more, if it was done before.
+    pub(crate) fn answer(&self, op: &Op) -> Option<Answer> {
+        match op {
+            Op::Create(new) => self.get(new.uid).map(|_| gone_since()),
+            Op::Change {
+                name,
+                request,
+                change,
+            } => {
+                let farewell = self.timers.get(self.cancels.get(request)?)?;
+                let (_, outcome) = farewell.cancel?;
+                let same = hash::digest(name.to_string().as_bytes()) == farewell.name;
+                Some(match same && *change == Change::Cancel {
+                    true => Answer::Cancelled(outcome),
+                    false => Answer::Refused(used_before()),
+                })
+            }
+            _ => None,
+        }
     }
 
     /// The timer that this request has cancelled.
@@ -85,14 +115,38 @@ impl Departed {
     }
 
     fn remove(&mut self, uid: Uid) {
+        if self.forget(uid) {
+            self.dirty.insert(uid);
+        }
+    }
+
+    /// Returns whether it was remembered.
+    fn forget(&mut self, uid: Uid) -> bool {
         let Some(farewell) = self.timers.remove(&uid) else {
-            return;
+            return false;
         };
         self.ages.remove(&(farewell.at, uid));
         if let Some((request, _)) = farewell.cancel {
             self.cancels.remove(&request);
         }
-        self.dirty.insert(uid);
+        true
+    }
+}
+
+/// The answer to a repeated create whose timer is no more.
+pub(crate) fn gone_since() -> Answer {
+    Answer::Refused(Refusal::Precondition {
+        why:
+            "this request was done, and its timer is no more; use a fresh request id for a new one"
+                .into(),
+    })
+}
+
+/// The refusal of a request id that stands for another request.
+pub(crate) fn used_before() -> Refusal {
+    Refusal::Invalid {
+        field: "request_id".into(),
+        why: "was used before with another request; use a fresh one for each request".into(),
     }
 }
 
@@ -103,15 +157,39 @@ mod tests {
     #[test]
     fn a_cancellation_is_answered_again_for_a_day() {
         let mut departed = Departed::default();
-        let farewell = Farewell {
-            at: WallTime(0),
-            cancel: Some((7, Cancelled::Cancelled)),
+        let name = TimerName::parse("pools/default/timers/t").unwrap();
+        let cancel = Some((7, Cancelled::Cancelled));
+        let farewell = Farewell::new(&name, cancel, WallTime(0));
+        let asked = |change| Op::Change {
+            name: name.clone(),
+            request: 7,
+            change,
         };
         departed.note(Uid(1), farewell, true);
         departed.prune(WallTime(0) + REQUEST_KEPT - Millis(1));
-        assert_eq!(departed.answered(7), Some(Cancelled::Cancelled));
+        let again = Answer::Cancelled(Cancelled::Cancelled);
+        assert_eq!(departed.answer(&asked(Change::Cancel)), Some(again));
+        let other = departed.answer(&asked(Change::Pause));
+        assert!(matches!(
+            other,
+            Some(Answer::Refused(Refusal::Invalid { .. }))
+        ));
         departed.prune(WallTime(0) + REQUEST_KEPT);
-        assert_eq!((departed.answered(7), departed.get(Uid(1))), (None, None));
+        assert_eq!(departed.answer(&asked(Change::Cancel)), None);
+        assert_eq!(departed.get(Uid(1)), None);
+    }
+
+    #[test]
+    fn who_goes_twice_is_forgotten_once() {
+        let mut departed = Departed::default();
+        let name = TimerName::parse("pools/default/timers/t").unwrap();
+        for at in [0, 5] {
+            departed.note(Uid(1), Farewell::new(&name, None, WallTime(at)), true);
+        }
+        departed.prune(WallTime(4) + REQUEST_KEPT);
+        assert!(departed.get(Uid(1)).is_some());
+        departed.prune(WallTime(5) + REQUEST_KEPT);
+        assert!(departed.get(Uid(1)).is_none() && departed.ages.is_empty());
     }
 
     #[test]
@@ -121,6 +199,7 @@ mod tests {
             let farewell = Farewell {
                 at: WallTime(number),
                 cancel: None,
+                name: 0,
             };
             departed.note(Uid(number.unsigned_abs().into()), farewell, false);
         }

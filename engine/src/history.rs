@@ -40,15 +40,20 @@ pub(crate) struct Kept {
 }
 
 impl History {
-    /// Takes a record in. One that is there already changes nothing.
-    pub(crate) fn note(&mut self, uid: Uid, kept: Kept) {
+    /// Takes a record in, and says whether it was new. What has become of a dead run that was queued again stands
+    /// for it from then on.
+    pub(crate) fn note(&mut self, uid: Uid, kept: Kept) -> bool {
         let key = kept.run.key();
         if self.get(uid, key).is_some() {
-            return;
+            return false;
+        }
+        if let Some(dead) = self.find_dead(uid, kept.run.id) {
+            self.remove(uid, dead.key());
         }
         self.dirty.insert((uid, key));
         self.restore(uid, kept);
         self.bound(uid);
+        true
     }
 
     /// Takes a record in that is in the journal already.

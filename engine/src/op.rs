@@ -9,6 +9,7 @@ use crate::id::{NodeId, RunId, TimerName, Token};
 use crate::ledger::Restored;
 use crate::message::Uncovered;
 use crate::record;
+use crate::schedule::Dst;
 use crate::time::{Millis, WallTime};
 use crate::timer::{
     Effort, HandlerName, Isolation, MisfireMode, NewTimer, Overlap, Payload, Retry, RunKey,
@@ -29,6 +30,14 @@ pub enum Op {
     },
     /// Look many up, in the order of their names.
     List {
+        /// After this name.
+        after: Option<TimerName>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Look up those that the asked one itself keeps, in the order of their names; [`Op::News`] tells what changes of
+    /// them.
+    Kept {
         /// After this name.
         after: Option<TimerName>,
         /// At most so many.
@@ -174,8 +183,12 @@ pub enum RearmMode {
 /// A new value for one field of a timer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Setting {
-    /// When.
+    /// When, and what becomes of it at changes of the clock.
     When(When),
+    /// When; what becomes of it at changes of the clock stays.
+    Times(When),
+    /// What becomes of its local times at changes of the clock; nothing to a schedule that has none.
+    Dst(Dst),
     /// Who runs it.
     Target(HandlerName, Target),
     /// What is delivered.

@@ -26,6 +26,7 @@ mod past;
 mod policy;
 mod rest;
 mod run;
+mod setting;
 mod spec;
 mod target;
 #[cfg(test)]

@@ -9,12 +9,12 @@ use dormouse_engine::decision::Decision;
 use dormouse_engine::hierarchy::Cover;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
 use dormouse_engine::message::{Heartbeat, NodeMessage};
-use dormouse_engine::op::{Activity, Answer, Cancelled, Op};
+use dormouse_engine::op::{Activity, Answer, Cancelled, Change, NewTime, Op, RearmMode, Refusal};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{
-    Awaits, Durability, Ending, HandlerName, NewTimer, Outcome, Payload, Phase, Placement, Run,
-    When,
+    Awaits, Durability, Ending, Fate, HandlerName, NewTimer, Outcome, Payload, Phase, Placement,
+    Run, Skip, Target, When,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,6 +27,8 @@ struct Cell {
     mail: VecDeque<(NodeId, Mail)>,
     answers: BTreeMap<u64, Answer>,
     runs: Vec<(NodeId, Run)>,
+    /// Runs do not come to an end.
+    hold_runs: bool,
     asks: u64,
 }
 
@@ -58,6 +60,7 @@ impl Cell {
             mail: VecDeque::new(),
             answers: BTreeMap::new(),
             runs: Vec::new(),
+            hold_runs: false,
             asks: 0,
         };
         for (name, rack) in nodes {
@@ -153,7 +156,9 @@ impl Cell {
                         outcome: Outcome::Done,
                     };
                     self.runs.push((name.clone(), run));
-                    self.mail.push_back((name.clone(), Mail::Down(settled)));
+                    if !self.hold_runs {
+                        self.mail.push_back((name.clone(), Mail::Down(settled)));
+                    }
                 }
                 base::Effect::Stopped => {}
                 other => panic!("{name} wants {other:?}"),
@@ -528,4 +533,165 @@ fn a_node_whose_clock_is_off_is_not_eligible_and_says_so() {
     let seen = cell.pool.view().nodes[0].clone();
     assert!(!seen.eligible);
     assert!(seen.why_ineligible.expect("it says so").contains("5000 ms"));
+}
+
+fn every_second() -> When {
+    When::Every {
+        interval: Millis(1_000),
+        phase: None,
+    }
+}
+
+#[test]
+fn a_timer_that_its_home_has_cancelled_is_not_made_again_where_nobody_remembers_it() {
+    let mut cell = trio();
+    let wish = new("a", 5_000, Durability::Replicated);
+    let name = cell.create(Some("n1"), wish.clone());
+    let cancelled = cell.ask(Some("n1"), Op::cancel(name.clone()));
+    assert_eq!(cancelled, Answer::Cancelled(Cancelled::Cancelled));
+    for at in [None, Some("n2"), Some("n1")] {
+        let again = cell.ask(at, Op::Create(Box::new(wish.clone())));
+        assert!(matches!(again, Answer::Refused(_)), "{at:?}: {again:?}");
+    }
+    cell.pass(8_000);
+    assert!(cell.ran().is_empty());
+}
+
+#[test]
+fn a_light_timer_that_was_cancelled_while_its_home_slept_is_not_made_again_by_it() {
+    let mut cell = trio();
+    let wish = new("a", 60_000, Durability::Local);
+    let name = cell.create(Some("n1"), wish.clone());
+    cell.activity("n1", Activity::Idle);
+    cell.ask(None, Op::cancel(name));
+    cell.activity("n1", Activity::Active);
+    let again = cell.ask(Some("n1"), Op::Create(Box::new(wish)));
+    assert!(matches!(again, Answer::Refused(_)), "{again:?}");
+}
+
+#[test]
+fn a_paused_light_timer_is_resumed_while_its_home_sleeps() {
+    let mut cell = trio();
+    let wish = NewTimer {
+        when: every_second(),
+        paused: true,
+        ..new("a", 0, Durability::Local)
+    };
+    let name = cell.create(Some("n1"), wish);
+    cell.activity("n1", Activity::Idle);
+    assert!(cell.look(Some("n2"), &name).paused);
+    let resumed = cell.ask(Some("n2"), Op::change(name, Change::Resume));
+    assert!(matches!(resumed, Answer::Timer(timer) if !timer.paused));
+    cell.pass(1_500);
+    assert_eq!(cell.ran().len(), 1, "{:?}", cell.ran());
+}
+
+#[test]
+fn a_wait_that_is_stored_for_a_sleeping_home_is_the_same_request_when_it_is_asked_again() {
+    let mut cell = trio();
+    let wish = NewTimer {
+        placement: Placement::Pinned(node("n1")),
+        ..new("a", 60_000, Durability::Local)
+    };
+    let name = cell.create(Some("n1"), wish);
+    cell.activity("n1", Activity::Idle);
+    let rearm = |wait, request| Op::Change {
+        name: name.clone(),
+        request,
+        change: Change::Rearm {
+            to: NewTime::After(Millis(wait)),
+            mode: RearmMode::Replace,
+            payload: None,
+        },
+    };
+    assert_eq!(cell.ask(None, rearm(30_000, 5)), Answer::Pending);
+    cell.pass(1_000);
+    assert_eq!(cell.ask(None, rearm(30_000, 5)), Answer::Pending);
+    cell.activity("n1", Activity::Active);
+    let moved = cell.look(Some("n1"), &name);
+    let again = cell.ask(Some("n1"), rearm(30_000, 5));
+    assert!(matches!(again, Answer::Timer(timer) if timer.due() == moved.due()));
+    let other = cell.ask(Some("n1"), rearm(40_000, 5));
+    assert!(matches!(other, Answer::Refused(_)), "{other:?}");
+}
+
+#[test]
+fn a_run_that_a_rearm_drops_is_noted_although_its_start_was_not() {
+    let mut cell = trio();
+    let name = cell.create(Some("n1"), new("a", 1_000, Durability::Local));
+    cell.hold_runs = true;
+    cell.pass(1_500);
+    let nominal = cell.runs[0].1.nominal;
+    let later = NewTime::After(Millis(60_000));
+    cell.ask(Some("n1"), Op::rearm(name.clone(), later));
+    let runs = Op::Runs {
+        name,
+        before: None,
+        limit: 10,
+    };
+    let Answer::Runs { runs, .. } = cell.ask(Some("n1"), runs) else {
+        panic!("no runs");
+    };
+    let fates: Vec<_> = runs.iter().map(|run| (run.nominal, run.fate)).collect();
+    assert_eq!(fates, [(nominal, Fate::Skipped(Skip::Superseded))]);
+}
+
+#[test]
+fn a_node_lists_what_it_keeps_itself_and_asks_nobody() {
+    let mut cell = trio();
+    let kept = [
+        cell.create(Some("n1"), new("a", 60_000, Durability::Local)),
+        cell.create(Some("n1"), new("b", 60_000, Durability::Ephemeral)),
+    ];
+    let other = cell.create(Some("n2"), new("c", 60_000, Durability::ReplicatedAsync));
+    cell.pass(1_000);
+    let names = |answer| match answer {
+        Answer::List { timers, more } => {
+            let names = timers.into_iter().map(|timer| timer.name);
+            (names.collect::<Vec<_>>(), more)
+        }
+        other => panic!("{other:?}"),
+    };
+    let list = Op::List {
+        after: None,
+        limit: 10,
+    };
+    let (all, _) = names(cell.ask(Some("n1"), list));
+    assert!(all.contains(&other), "{all:?}");
+    let own = |after: Option<&TimerName>, limit| Op::Kept {
+        after: after.cloned(),
+        limit,
+    };
+    let base = cell.bases.get_mut(&node("n1")).unwrap();
+    let asked = base::Input::Asked {
+        ask: 1_000,
+        op: own(None, 1),
+    };
+    let effects = base.handle(time(cell.now), vec![asked]).effects;
+    let [base::Effect::Answer { answer, .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(names(answer.clone()), (vec![kept[0].clone()], true));
+    let rest = cell.ask(Some("n1"), own(Some(&kept[0]), 10));
+    assert_eq!(names(rest), (vec![kept[1].clone()], false));
+    let told = names(cell.ask(None, own(None, 10)));
+    assert_eq!(
+        told,
+        (vec![other], false),
+        "the ledger keeps what it was told"
+    );
+}
+
+#[test]
+fn a_handler_is_at_no_place_of_another_target() {
+    let mut cell = trio();
+    for at in [None, Some("n1")] {
+        let mut new = new("a", 60_000, Durability::Replicated);
+        new.handler = Target::http_place();
+        let answer = cell.ask(at, Op::Create(Box::new(new)));
+        let Answer::Refused(Refusal::Invalid { field, .. }) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(field, "timer.target.handler.name");
+    }
 }

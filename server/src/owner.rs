@@ -60,6 +60,7 @@ fn missing(pool: &PoolId, op: &Op) -> String {
         Op::Look { name } | Op::Change { name, .. } | Op::Runs { name, .. } => name.to_string(),
         Op::Create(_)
         | Op::List { .. }
+        | Op::Kept { .. }
         | Op::Dead { .. }
         | Op::News { .. }
         | Op::Activity { .. } => format!("pool {pool}"),

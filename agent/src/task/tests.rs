@@ -46,6 +46,7 @@ impl Journal for Slow {
 struct Fixture {
     asks: mpsc::Sender<Ask>,
     executor: Arc<Executor>,
+    newest: watch::Receiver<u64>,
     task: JoinHandle<Result<End, Error>>,
     _link: mpsc::Sender<Event>,
 }
@@ -75,6 +76,7 @@ fn start(journal: impl Journal + 'static) -> Fixture {
     Fixture {
         asks,
         executor,
+        newest: task.newest_change(),
         task: tokio::spawn(task.run()),
         _link: link,
     }
@@ -229,6 +231,25 @@ async fn a_write_that_fails_ends_the_task_and_nothing_is_answered() {
         created.await.is_err(),
         "an answer would have been a lie after the next start"
     );
+}
+
+/// Nobody runs it, it is in no journal, and its end is no answer to anybody: all that there is to tell is the change.
+#[tokio::test]
+async fn who_watches_hears_of_a_change_that_has_no_record_and_no_effect() {
+    let mut fixture = start(Memory::new());
+    let mut new = timer("t", 400);
+    new.durability = Durability::Ephemeral;
+    new.policy.bounds.expire = Some(clock::now().wall + Millis(100));
+    let created = fixture.ask(Op::Create(Box::new(new))).await;
+    assert!(matches!(at_last(created).await, Ok(Answer::Timer(_))));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    fixture.newest.mark_unchanged();
+    assert!(at_last(fixture.newest.changed()).await.is_ok());
+    let looked = at_last(fixture.ask(look("t")).await).await;
+    let Ok(Answer::Timer(timer)) = looked else {
+        panic!("{looked:?}");
+    };
+    assert!(timer.is_over(), "{timer:?}");
 }
 
 #[tokio::test]

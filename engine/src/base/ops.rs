@@ -5,6 +5,7 @@
 //! forwarded; what cannot be decided just now waits until the node knows whether it sleeps.
 
 use super::desk::{Origin, Proposal};
+use super::past::PAGE_MAX;
 use super::{Base, Entry, Stance};
 use crate::id::{TimerName, Uid};
 use crate::ledger::{cancelled, not_allowed, not_found, refuse_schedule, repeated};
@@ -26,6 +27,7 @@ impl Base {
             Op::Create(new) => self.create(now, origin, new),
             Op::Look { ref name } => self.look(origin, name, &op),
             Op::List { .. } => self.list(origin, op),
+            Op::Kept { after, limit } => self.list_kept(origin, after.as_ref(), limit),
             Op::Change {
                 ref name,
                 request,
@@ -65,7 +67,8 @@ impl Base {
         if let Some(proposal) = self.desk.proposed.get_mut(&new.uid) {
             return proposal.origins.push(origin);
         }
-        if let Err(refusal) = self.check_allowed(&new) {
+        let fits = new.target.check_place(&new.handler);
+        if let Err(refusal) = fits.and_then(|()| self.check_allowed(&new)) {
             return self.answer(origin, Answer::Refused(refusal));
         }
         let home = Some(self.config.node.clone());
@@ -168,7 +171,10 @@ impl Base {
         let asked_by_owner = matches!(origin, Origin::Change(_));
         let own_name = name.node.as_ref() == Some(self.node());
         let own_and_here = own_name && !self.names.contains_key(name) && !self.meta.handed_over;
-        if asked_by_owner || own_and_here {
+        if asked_by_owner && self.names.contains_key(name) {
+            // It is being handed over: neither side can change it just now.
+            self.answer(origin, self.unavailable("it is on its way to the group"));
+        } else if asked_by_owner || own_and_here {
             self.answer(origin, not_found(name));
         } else {
             self.forward(origin, op.clone());
@@ -185,6 +191,22 @@ impl Base {
         };
         let answer = self.with_own_timers(&op, nothing);
         self.answer(origin, answer);
+    }
+
+    /// Needs nobody else, so that it is answered whatever has become of the coordinator.
+    fn list_kept(&mut self, origin: Origin, after: Option<&TimerName>, limit: u32) {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let limit = usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(1);
+        let from = after.map_or(Unbounded, Excluded);
+        let mut uids = self.names.range((from, Unbounded)).map(|(_, uid)| uid);
+        let timers = uids
+            .by_ref()
+            .take(limit)
+            .filter_map(|uid| self.timers.get(uid))
+            .map(|entry| entry.timer.clone())
+            .collect();
+        let more = uids.next().is_some();
+        self.answer(origin, Answer::List { timers, more });
     }
 
     /// The ledger's list and the timers that only this node has, as one list.

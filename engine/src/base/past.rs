@@ -7,7 +7,7 @@ use super::{Base, Entry};
 use crate::departed::{Farewell, REQUEST_KEPT};
 use crate::history::Kept;
 use crate::id::{TimerName, Uid};
-use crate::ledger::{gone_since, not_found};
+use crate::ledger::not_found;
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::record::Key;
 use crate::time::{Now, WallTime};
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 const UNTOLD_MAX: usize = 4_096;
 
 /// The most items that one answer has.
-const PAGE_MAX: u32 = 1_000;
+pub(super) const PAGE_MAX: u32 = 1_000;
 
 impl Base {
     /// The number of the newest change.
@@ -73,21 +73,14 @@ impl Base {
         self.feed.removed(entry.timer.name.clone());
         self.history.forget(uid);
         if young || cancel.is_some() {
-            self.departed
-                .note(uid, Farewell { at: now, cancel }, durable);
+            let farewell = Farewell::new(&entry.timer.name, cancel, now);
+            self.departed.note(uid, farewell, durable);
         }
     }
 
     /// The answer to a request about a timer that is no more, if it was done here before.
     pub(super) fn answered_before(&self, op: &Op) -> Option<Answer> {
-        match op {
-            Op::Create(new) => self.departed.get(new.uid).map(|_| gone_since()),
-            Op::Change { request, .. } => {
-                let outcome = self.departed.answered(*request)?;
-                Some(Answer::Cancelled(outcome))
-            }
-            _ => None,
-        }
+        self.departed.answer(op)
     }
 
     /// What the coordinator has to commit is not acknowledged before it has, however often it is asked.

@@ -67,6 +67,7 @@ impl Base {
         self.lane.items.taken.clear();
         self.awaited.clear();
         self.hold(&resumed.held);
+        self.settle_what_came_back(now, &report.items.outcomes);
         for (id, op) in resumed.pending {
             self.apply_pending(now, id, op);
         }
@@ -213,6 +214,11 @@ impl Base {
     fn note_there(&mut self, timer: &Timer) {
         self.change(timer.uid, |entry| {
             entry.shipped = entry.shipped.max(timer.revision);
+            if entry.timer != *timer {
+                // What its home knows better is news there, whatever was noted meanwhile.
+                let newest = entry.timer.revision.max(timer.revision);
+                entry.timer.revision = newest.saturating_add(1);
+            }
         });
     }
 
@@ -260,7 +266,11 @@ impl Base {
                 .timers
                 .get(&uid)
                 .is_some_and(|entry| timer.token > entry.timer.token);
-            if self.awaited.remove(&uid) || newer {
+            // One that was brought from elsewhere is given without having been claimed.
+            let unknown = !self.timers.contains_key(&uid)
+                && !self.gone.contains(&uid)
+                && self.departed.get(uid).is_none();
+            if self.awaited.remove(&uid) || newer || unknown {
                 self.adopt(timer);
                 back.insert(uid);
             } else if held {

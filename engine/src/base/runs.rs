@@ -99,7 +99,8 @@ impl Base {
     /// Launches everything that is due, that the node may fire, and that a worker is free for.
     pub(super) fn fire(&mut self, now: Now) {
         self.fire_starved(now);
-        if self.may_fire_pinned(now) {
+        // What a node that leaves would begin ends with its process.
+        if self.stance != Stance::Leaving && self.may_fire_pinned(now) {
             self.fire_queue(now, |base| base.queues.pinned.first().copied());
         }
         if self.stance != Stance::Parking && self.stance != Stance::Leaving {
@@ -142,6 +143,10 @@ impl Base {
 
     /// Launches what is due of a timer, or lets it wait for a worker; either way it leaves its queue.
     pub(super) fn try_launch(&mut self, now: Now, uid: Uid) {
+        let isolated = |entry: &Entry| self.is_isolated(now, entry);
+        if self.timers.get(&uid).is_some_and(isolated) {
+            return self.wait_for_room(now, uid);
+        }
         let Some(nominal) = self.make_ready(now, uid) else {
             return;
         };
@@ -151,12 +156,16 @@ impl Base {
         if entry.must_be_claimed() && self.may_hand() {
             return self.hand(now, uid);
         }
-        let held_back = entry.must_be_claimed() || self.is_isolated(now, entry);
-        if !held_back && self.runs.is_free(&entry.timer.spec.handler) {
+        if !entry.must_be_claimed() && self.runs.is_free(&entry.timer.spec.handler) {
             self.launch_own(now, uid, nominal);
         } else {
-            self.adjust(uid, |entry| entry.starved = Some(now.boot));
+            self.wait_for_room(now, uid);
         }
+    }
+
+    /// Out of the queue of what is due, so that it delays no other.
+    fn wait_for_room(&mut self, now: Now, uid: Uid) {
+        self.adjust(uid, |entry| entry.starved = Some(now.boot));
     }
 
     /// Applies misfire, overlap and expiry to what is due. What a later occurrence takes the place of is given up.
@@ -276,6 +285,21 @@ impl Base {
         }
         for (uid, token, outcome) in std::mem::take(&mut self.runs.late) {
             self.settled(now, uid, token, outcome);
+        }
+    }
+
+    /// What ended here while its timer was handed over, and is the node's own again before anybody has heard of it.
+    pub(super) fn settle_what_came_back(&mut self, now: Now, outcomes: &[(Uid, Token, Outcome)]) {
+        let clock = self.clock.read(now);
+        for (uid, token, outcome) in outcomes {
+            let own = |entry: &Entry| self.owns(entry) && entry.timer.holds(*token);
+            if self.timers.get(uid).is_some_and(own) {
+                self.change(*uid, |entry| {
+                    let settled = entry.timer.settle(*token, outcome, clock);
+                    debug_assert!(settled.is_ok(), "a run under this token was just seen");
+                });
+                self.ship_outcome(now, *uid);
+            }
         }
     }
 

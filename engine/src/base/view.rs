@@ -141,7 +141,7 @@ impl Base {
         };
         let pinned = self
             .first_pinned()
-            .filter(|_| self.rest.pinned_since.is_none());
+            .filter(|_| self.rest.pinned_since.is_none() && self.stance != Stance::Leaving);
         let ended = self.queues.ended.first().map(|(until, _)| *until);
         [movable, pinned, self.alarm(), ended]
             .into_iter()

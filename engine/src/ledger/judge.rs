@@ -71,8 +71,8 @@ impl Ledger {
             let own = entry.timer.home.as_ref() == Some(node);
             own && entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
         });
-        if leaves {
-            self.remove(uid);
+        if leaves && let Some(entry) = self.remove(uid) {
+            self.feed_removed(entry.timer.name);
         }
     }
 
@@ -197,8 +197,8 @@ impl Ledger {
                 // The home has it as it is now.
                 entry.changed = LogIndex(0);
             });
-        } else {
-            self.remove(uid);
+        } else if let Some(entry) = self.remove(uid) {
+            self.feed_removed(entry.timer.name);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the ledger remembers of what is over: runs, and timers that are no more; and what it tells those who watch.
 
 use super::{Ledger, Routed};
-use crate::departed::{Farewell, REQUEST_KEPT};
+use crate::departed::{Farewell, REQUEST_KEPT, gone_since};
 use crate::feed::Feed;
 use crate::history::Kept;
 use crate::id::{RunId, TimerName, Uid};
@@ -26,13 +26,20 @@ impl Ledger {
         let Some(timer) = self.entry(uid).map(|entry| entry.timer.name.clone()) else {
             return;
         };
-        self.feed.ran(timer.clone(), run.clone());
-        self.history.note(uid, Kept { timer, run });
+        let kept = Kept { timer, run };
+        if self.history.note(uid, kept.clone()) {
+            self.feed.ran(kept.timer, kept.run);
+        }
     }
 
     /// A timer is no more, for its user too.
     pub(super) fn note_removed(&mut self, uid: Uid, name: TimerName) {
         self.history.forget(uid);
+        self.feed.removed(name);
+    }
+
+    /// A timer is its home's affair alone: who watches the ledger sees it no more.
+    pub(super) fn feed_removed(&mut self, name: TimerName) {
         self.feed.removed(name);
     }
 
@@ -49,8 +56,8 @@ impl Ledger {
         if young || cancel.is_some() {
             // What was never written does not come back.
             let durable = !self.turn.fresh.contains(&uid);
-            self.departed
-                .note(uid, Farewell { at: now, cancel }, durable);
+            let farewell = Farewell::new(&entry.timer.name, cancel, now);
+            self.departed.note(uid, farewell, durable);
         }
     }
 
@@ -61,14 +68,7 @@ impl Ledger {
 
     /// The answer to a request about a timer that is no more, if it was done before.
     pub(super) fn answered_before(&self, op: &Op) -> Option<Answer> {
-        match op {
-            Op::Create(new) => self.departed.get(new.uid).map(|_| gone_since()),
-            Op::Change { request, .. } => {
-                let outcome = self.departed.answered(*request)?;
-                Some(Answer::Cancelled(outcome))
-            }
-            _ => None,
-        }
+        self.departed.answer(op)
     }
 
     pub(super) fn read_past(&self, op: &Op) -> Routed {
@@ -160,6 +160,13 @@ impl Ledger {
         }
     }
 
+    /// The home did not let a dead run begin again: it is dead still.
+    pub(crate) fn keep_dead(&mut self, timer: TimerName, run: RunRecord) {
+        if let Some(uid) = self.uid_of(&timer) {
+            self.history.note(uid, Kept { timer, run });
+        }
+    }
+
     fn uid_of(&self, name: &TimerName) -> Option<Uid> {
         self.names
             .get(name)
@@ -176,11 +183,6 @@ impl Ledger {
 /// How many items an answer has at most.
 fn page(limit: u32) -> usize {
     usize::try_from(limit.clamp(1, super::request::LIST_MAX)).unwrap_or(1)
-}
-
-/// The answer to a repeated create whose timer is no more.
-pub(crate) fn gone_since() -> Answer {
-    Answer::Refused(already_gone())
 }
 
 pub(super) fn already_gone() -> Refusal {

@@ -3,7 +3,7 @@
 use super::request::new_time;
 use super::{Ledger, Pending, Routed};
 use crate::id::NodeId;
-use crate::op::{Answer, Change, NewTime, Op, Refusal};
+use crate::op::{Answer, Change, NewTime, Op, RearmMode, Refusal};
 use crate::record::Key;
 use crate::time::WallTime;
 
@@ -118,9 +118,10 @@ fn changes_same(earlier: &Op, later: &Op) -> bool {
         return false;
     };
     let same = std::mem::discriminant(earlier) == std::mem::discriminant(later);
-    let absolute = matches!(
-        later,
-        Change::Rearm { payload: None, .. } | Change::Cancel | Change::Pause | Change::Resume
-    );
-    first == second && same && absolute
+    let plain = |change: &Change| match change {
+        Change::Rearm { mode, payload, .. } => *mode == RearmMode::Replace && payload.is_none(),
+        Change::Cancel | Change::Pause | Change::Resume => true,
+        _ => false,
+    };
+    first == second && same && plain(earlier) && plain(later)
 }

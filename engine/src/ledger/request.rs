@@ -34,7 +34,9 @@ impl Ledger {
         match op {
             Op::Create(new) => self.create(op, new, now),
             Op::Look { name } => self.look(op, name),
-            Op::List { after, limit } => Routed::Done(self.list(after.as_ref(), *limit)),
+            Op::List { after, limit } | Op::Kept { after, limit } => {
+                Routed::Done(self.list(after.as_ref(), *limit))
+            }
             Op::Change { .. } => self.change_by(op, now),
             Op::Runs { .. } | Op::Dead { .. } | Op::News { .. } => self.read_past(op),
             Op::Activity { node, .. } => self.route_activity(node, op),
@@ -44,6 +46,9 @@ impl Ledger {
     fn create(&mut self, op: &Op, new: &NewTimer, now: WallTime) -> Routed {
         if let Some(entry) = self.entry(new.uid) {
             return Routed::Done(repeated(&entry.timer, new));
+        }
+        if let Err(refusal) = new.target.check_place(&new.handler) {
+            return Routed::Done(Answer::Refused(refusal));
         }
         match &new.placement {
             Placement::Movable => Routed::Done(self.create_of_pool(new, now)),
@@ -153,7 +158,10 @@ impl Ledger {
         let uid = match self.find_to_change(op, name, now) {
             Ok(uid) => uid,
             Err(routed) => {
-                self.forget_revived(op);
+                let refused = matches!(routed, Routed::Done(Answer::Refused(_)));
+                if !refused {
+                    self.forget_revived(op);
+                }
                 return routed;
             }
         };

@@ -171,8 +171,11 @@ impl Ledger {
                 return;
             }
             self.note_farewell(uid, None, now);
-            let home = self.entry(uid).and_then(|it| it.timer.home.clone());
-            if home.is_some_and(|home| self.is_active(&home)) {
+            let entry = self.entry(uid);
+            let home = entry.and_then(|it| it.timer.home.clone());
+            // A home hears by itself of the end of what it has.
+            let has = entry.is_some_and(|it| it.held.is_none());
+            if has && home.is_some_and(|home| self.is_active(&home)) {
                 if let Some(entry) = self.remove(uid) {
                     self.note_removed(uid, entry.timer.name);
                 }

@@ -2,11 +2,12 @@
 
 use super::orders::OrderKey;
 use super::{Effect, Link, Pool};
-use crate::id::{NodeId, Session};
+use crate::id::{NodeId, Session, TimerName};
 use crate::ledger::Routed;
 use crate::message::{CoordinatorMessage, Order};
-use crate::op::{Answer, Op, Refusal};
+use crate::op::{Answer, Change, Op, Refusal};
 use crate::time::{BootTime, Millis, Now};
+use crate::timer::RunRecord;
 use std::collections::BTreeMap;
 
 /// How long a home has to answer. Going idle waits up to 5 s for runs that are in flight.
@@ -39,6 +40,8 @@ struct Route {
     node: NodeId,
     asker: Asker,
     until: BootTime,
+    /// The dead run that is to begin again.
+    dead: Option<(TimerName, Box<RunRecord>)>,
 }
 
 impl Routes {
@@ -96,9 +99,23 @@ impl Pool {
         }
         let id = self.routes.next;
         self.routes.next += 1;
+        let dead = match &op {
+            Op::Change {
+                name,
+                change: Change::Revive(run),
+                ..
+            } => Some((name.clone(), run.clone())),
+            _ => None,
+        };
         self.order(now, &node, OrderKey::Change(id), Order::Change { id, op });
         let until = now.boot + ANSWER_WITHIN;
-        self.routes.open.insert(id, Route { node, asker, until });
+        let route = Route {
+            node,
+            asker,
+            until,
+            dead,
+        };
+        self.routes.open.insert(id, route);
     }
 
     fn reply(&mut self, asker: &Asker, answer: Answer) {
@@ -121,6 +138,9 @@ impl Pool {
         if self.routes.open.get(&id).is_some_and(own)
             && let Some(route) = self.routes.open.remove(&id)
         {
+            if let Some((name, run)) = route.dead.filter(|_| matches!(answer, Answer::Refused(_))) {
+                self.ledger.keep_dead(name, *run);
+            }
             self.reply(&route.asker, answer);
         }
     }

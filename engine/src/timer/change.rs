@@ -5,10 +5,10 @@ use super::{
     Effort, Ending, Isolation, Occurrence, Overlap, Payload, Phase, Policy, Remembered, RunRecord,
     Skip, Timer,
 };
+use crate::departed::used_before;
 use crate::ledger::{new_time, no_dead_run, refuse_schedule};
 use crate::op::{Answer, Change, NewTime, RearmMode, Refusal, Setting};
 use crate::planted::{self, Fault};
-use crate::schedule::Schedule;
 use crate::time::{Millis, WallTime};
 
 /// So many of the requests that changed a timer are remembered with it.
@@ -43,9 +43,18 @@ impl Timer {
         if let Some(known) = self.remembered(asked.request) {
             return self.answer_again(known, digest, asked.now);
         }
+        let made_it = asked.request != 0 && asked.request == self.request;
+        if made_it && matches!(change, Change::Update { .. }) {
+            // It was made by this request, because there was none.
+            return Ok(self.shown());
+        }
         let mut new = self.clone();
         let nominal = new.make(asked, change)?;
         new.remember(asked.request, digest, nominal);
+        if new.revision == self.revision && new != *self {
+            // What is remembered has to be known wherever the timer goes.
+            new.revision = new.revision.saturating_add(1);
+        }
         *self = new;
         let run = nominal.and_then(|nominal| self.record_of_line(nominal, asked.now));
         Ok(run.map_or_else(|| self.shown(), |run| Answer::Run(Box::new(run))))
@@ -100,11 +109,7 @@ impl Timer {
         now: WallTime,
     ) -> Result<Answer, Refusal> {
         if known.digest != digest {
-            return Err(Refusal::Invalid {
-                field: "request_id".into(),
-                why: "was used before with another request; use a fresh one for each request"
-                    .into(),
-            });
+            return Err(used_before());
         }
         let Some(nominal) = known.nominal else {
             return Ok(self.shown());
@@ -180,7 +185,10 @@ impl Timer {
         let Some(last) = self.phase.occurrence().map(Occurrence::last_nominal) else {
             return;
         };
-        let latest = self.latest_nominal(last, now).0;
+        let (latest, before) = self.latest_nominal(last, now);
+        if latest > last {
+            self.note_skipped(latest, before.saturating_sub(1), Skip::Paused, now);
+        }
         if let Phase::Waiting { occurrence, .. } | Phase::Running { occurrence, .. } =
             &mut self.phase
         {
@@ -189,8 +197,7 @@ impl Timer {
     }
 
     fn latest_nominal(&self, from: WallTime, now: WallTime) -> (WallTime, u64) {
-        let until = now - self.delay();
-        let latest = self.spec.schedule.latest_at_or_before(from, until);
+        let latest = self.latest_due(from, now);
         (latest.nominal, latest.skipped)
     }
 
@@ -231,7 +238,7 @@ impl Timer {
     /// Two occurrences of one timer have two nominal times.
     fn add_asked_for(&mut self, nominal: WallTime, now: WallTime) -> WallTime {
         let mut nominal = nominal;
-        while self.lines().any(|line| line.is(nominal)) {
+        while self.has(nominal) || self.comes_next(nominal) {
             nominal = nominal + Millis(1);
         }
         self.beside.push(Phase::Waiting {
@@ -242,6 +249,12 @@ impl Timer {
             due: now,
         });
         nominal
+    }
+
+    /// Whether the schedule has this time next.
+    fn comes_next(&self, nominal: WallTime) -> bool {
+        let last = self.phase.occurrence().map(Occurrence::last_nominal);
+        last.and_then(|last| self.spec.next_after(last)) == Some(nominal)
     }
 
     fn update(
@@ -286,10 +299,12 @@ impl Timer {
         }
         self.check_policy()?;
         // Read, changed in another field and written back, it keeps its time.
-        let moves = self.spec.schedule != before;
+        let recurs = self.spec.schedule.is_recurring();
+        let widens =
+            |it: &Setting| matches!(it, Setting::End(_) | Setting::OccurrencesMax(_)) && recurs;
+        let moves = self.spec.schedule != before || settings.iter().any(widens);
         let flew = flies(&self.phase, flying);
         self.begin_generation(now);
-        let recurs = self.spec.schedule.is_recurring();
         let phase = match self.phase.clone() {
             over @ Phase::Over { .. } if !moves => over,
             Phase::Waiting { occurrence, .. } if !moves && !recurs && !flew => {
@@ -317,56 +332,6 @@ impl Timer {
         Ok(())
     }
 
-    fn set(&mut self, setting: &Setting, now: WallTime) -> Result<(), Refusal> {
-        let spec = &mut self.spec;
-        let policy = &mut spec.policy;
-        match setting {
-            Setting::When(when) => {
-                let schedule = when.accept(self.uid, now);
-                spec.schedule = schedule.map_err(|bad| refuse_schedule(&bad))?;
-            }
-            Setting::Target(handler, target) => {
-                spec.handler = handler.clone();
-                spec.target = target.clone();
-            }
-            Setting::Payload(payload) => spec.payload = payload.clone(),
-            Setting::ContentType(text) => spec.content_type.clone_from(text),
-            Setting::Labels(labels) => spec.labels.clone_from(labels),
-            Setting::Isolation(isolation) => policy.isolation = *isolation,
-            Setting::Effort(effort) => policy.effort = *effort,
-            Setting::Start(time) => policy.bounds.start = *time,
-            Setting::End(time) => policy.bounds.end = *time,
-            Setting::OccurrencesMax(most) => policy.bounds.occurrences_max = *most,
-            Setting::Expire(time) => policy.bounds.expire = *time,
-            Setting::Jitter(jitter) => policy.jitter = *jitter,
-            Setting::MisfireMode(mode) => policy.misfire.mode = *mode,
-            Setting::MisfireGrace(grace) => policy.misfire.grace = *grace,
-            Setting::MisfireWindow(window) => policy.misfire.window = *window,
-            Setting::MisfireCap(cap) => policy.misfire.cap = *cap,
-            Setting::Overlap(overlap) => policy.overlap = *overlap,
-            Setting::Retry(retry) => policy.retry = *retry,
-            Setting::Paused(_) => {}
-        }
-        Ok(())
-    }
-
-    /// What can be seen only when old and new values are together.
-    fn check_policy(&self) -> Result<(), Refusal> {
-        let policy = &self.spec.policy;
-        let (start, end) = (policy.bounds.start, policy.bounds.end);
-        if start.zip(end).is_some_and(|(start, end)| end <= start) {
-            return Err(invalid("timer.end_time", "must be after start_time"));
-        }
-        let interval = match self.spec.schedule {
-            Schedule::Every { interval, .. } => Some(interval),
-            Schedule::At(_) | Schedule::Cron(_) => None,
-        };
-        if interval.is_some_and(|interval| policy.jitter >= interval) {
-            return Err(invalid("timer.jitter", "must be shorter than the interval"));
-        }
-        Ok(())
-    }
-
     fn note_update(&mut self, now: WallTime) {
         self.updated = now;
         self.revision = self.revision.saturating_add(1);
@@ -375,11 +340,4 @@ impl Timer {
 
 fn precondition(why: &str) -> Refusal {
     Refusal::Precondition { why: why.into() }
-}
-
-fn invalid(field: &str, why: &str) -> Refusal {
-    Refusal::Invalid {
-        field: field.into(),
-        why: why.into(),
-    }
 }

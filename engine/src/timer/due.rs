@@ -55,6 +55,7 @@ impl Timer {
                         return Some(nominal);
                     }
                 }
+                (Some((_, nominal)), _) if self.expire_beside(nominal, now) => {}
                 (Some((_, nominal)), _) => {
                     self.supersede_others(nominal, flying, now);
                     return Some(nominal);
@@ -134,10 +135,7 @@ impl Timer {
 
     /// Too many are unfinished: everything that is due by now is skipped.
     fn pass_over(&mut self, nominal: WallTime, now: WallTime) {
-        let latest = self
-            .spec
-            .schedule
-            .latest_at_or_before(nominal, now - self.delay());
+        let latest = self.latest_due(nominal, now);
         self.note_skipped(latest.nominal, latest.skipped, Skip::Cap, now);
         let (Phase::Waiting { occurrence, .. } | Phase::Running { occurrence, .. }) =
             &mut self.phase

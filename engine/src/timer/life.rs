@@ -139,7 +139,7 @@ impl Timer {
             return self.end_line(run, (Ending::Dead, Fate::Dead, reason), now);
         }
         let due = now + self.backoff(run.occurrence).max(after.unwrap_or_default());
-        let next = self.spec.next_after(run.occurrence.nominal);
+        let next = self.spec.next_after(run.occurrence.last_nominal());
         let recurs = self.spec.schedule.is_recurring() && !run.occurrence.manual;
         if recurs && next.is_some_and(|next| next + self.delay() <= due) {
             return self.end_line(run, (Ending::Failed, Fate::Failed, reason), now);
@@ -214,18 +214,17 @@ impl Timer {
             attempt: run.occurrence.attempt,
             reason: shortened(reason),
         });
-        let nominal = run.occurrence.nominal;
-        if self.phase.is(nominal) {
+        if runs_under(&self.phase, run.token) {
             self.go_on_after(run.occurrence.last_nominal(), ending, now);
-            self.ramp(now);
         } else {
-            self.beside.retain(|line| !line.is(nominal));
+            self.beside.retain(|line| !runs_under(line, run.token));
             if let Phase::Over { at, .. } = &mut self.phase {
                 *at = now;
             }
             self.revision = self.revision.saturating_add(1);
         }
         self.treat_overlapped(run.started, now);
+        self.ramp(now);
     }
 
     /// What of the schedule fell due while a run kept it from beginning; what was late already is not meant.
@@ -238,10 +237,7 @@ impl Timer {
         if !meant || self.paused || !self.spec.schedule.is_recurring() {
             return;
         }
-        let latest = self
-            .spec
-            .schedule
-            .latest_at_or_before(occurrence.nominal, now - self.delay());
+        let latest = self.latest_due(occurrence.nominal, now);
         match overlap {
             Overlap::Skip => {
                 self.note_skipped(latest.nominal, latest.skipped, Skip::Overlap, now);
@@ -295,7 +291,7 @@ impl Timer {
     }
 
     fn replace_line(&mut self, run: &InFlight, new: Phase) {
-        if let Some(line) = self.line_mut(|line| line.is(run.occurrence.nominal)) {
+        if let Some(line) = self.line_mut(|line| runs_under(line, run.token)) {
             *line = new;
         }
         self.revision = self.revision.saturating_add(1);

@@ -36,10 +36,35 @@ impl Timer {
         }
     }
 
+    /// An occurrence beside the main line that has not begun, since its node gave it back, expires like any other.
+    pub(super) fn expire_beside(&mut self, nominal: WallTime, now: WallTime) -> bool {
+        let fresh = |line: &&Phase| line.occurrence().is_some_and(|it| it.is_fresh(nominal));
+        let Some(occurrence) = self.beside.iter().find(fresh).and_then(Phase::occurrence) else {
+            return false;
+        };
+        let expired = self.spec.policy.bounds.expire.is_some_and(|at| at <= now);
+        if expired {
+            let missed = occurrence.missed;
+            self.beside.retain(|line| !line.is(nominal));
+            self.note_skipped(nominal, missed, Skip::Expired, now);
+            self.revision = self.revision.saturating_add(1);
+        }
+        expired
+    }
+
     fn expire(&mut self, occurrence: Occurrence, now: WallTime) {
-        let latest = self.latest_due(occurrence.nominal, now);
-        let before = occurrence.missed.saturating_add(latest.skipped);
-        self.note_skipped(latest.nominal, before, Skip::Expired, now);
+        // What lies between is dealt with already, if it has waited for a run.
+        let from = occurrence.last_nominal();
+        let latest = self.latest_due(from, now);
+        if from > occurrence.nominal {
+            self.note_skipped(occurrence.nominal, occurrence.missed, Skip::Expired, now);
+            if latest.skipped > 0 {
+                self.note_skipped(latest.nominal, latest.skipped - 1, Skip::Expired, now);
+            }
+        } else {
+            let latest = latest.standing_for(occurrence);
+            self.note_skipped(latest.nominal, latest.skipped, Skip::Expired, now);
+        }
         let ending = Ending::Skipped(Skip::Expired);
         self.change(Phase::Over { ending, at: now });
     }
@@ -94,7 +119,7 @@ impl Timer {
         true
     }
 
-    fn latest_due(&self, from: WallTime, until: WallTime) -> Missed {
+    pub(super) fn latest_due(&self, from: WallTime, until: WallTime) -> Missed {
         let until = until - self.delay();
         let last = self.spec.policy.bounds.end.map(|end| end - Millis(1));
         let until = last.map_or(until, |last| until.min(last));
@@ -115,9 +140,9 @@ impl Timer {
 }
 
 /// The latest of some occurrences, and how many come before it.
-struct Missed {
-    nominal: WallTime,
-    skipped: u64,
+pub(super) struct Missed {
+    pub(super) nominal: WallTime,
+    pub(super) skipped: u64,
 }
 
 impl Missed {
@@ -143,4 +168,11 @@ fn nth(schedule: &Schedule, (first, last): (WallTime, WallTime), n: u64) -> Wall
         }
     }
     WallTime(low)
+}
+
+impl Occurrence {
+    /// Whether it is this one of the schedule, and has not begun.
+    fn is_fresh(&self, nominal: WallTime) -> bool {
+        self.nominal == nominal && self.attempt == 0 && !self.manual
+    }
 }

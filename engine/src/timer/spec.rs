@@ -120,6 +120,12 @@ impl HandlerName {
         (fits && plain).then(|| Self(text.into()))
     }
 
+    /// Whether it is kept for the places of targets that are no handlers.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(super::PLACE_PREFIX)
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -4,6 +4,7 @@
 //! its own name; those of the other targets begin with [`PLACE_PREFIX`], which no handler's name may.
 
 use super::HandlerName;
+use crate::op::Refusal;
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,6 +51,21 @@ pub struct CommandTarget {
 }
 
 impl Target {
+    /// Whether a timer with this target may be at `place`: a handler's name is no other target's place, or its runs
+    /// would go where nobody attached for them.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] with the field of the handler's name.
+    pub(crate) fn check_place(&self, place: &HandlerName) -> Result<(), Refusal> {
+        if *self != Self::Handler || !place.is_reserved() {
+            return Ok(());
+        }
+        Err(Refusal::Invalid {
+            field: "timer.target.handler.name".into(),
+            why: format!("is {place}; must not begin with {PLACE_PREFIX:?}"),
+        })
+    }
+
     /// The place of an HTTP target.
     #[must_use]
     pub fn http_place() -> HandlerName {

@@ -275,3 +275,88 @@ fn a_record_of_a_newer_version_is_refused_in_words() {
         "{refused}"
     );
 }
+
+fn change(timer: &mut Timer, change: &crate::op::Change, now: i64) {
+    let asked = Asked {
+        request: 0,
+        flying: None,
+        now: WallTime(now),
+    };
+    timer.apply(asked, change).expect("it is allowed");
+}
+
+#[test]
+fn what_is_tried_again_after_a_pause_brings_nothing_of_the_pause_back() {
+    use crate::op::Change;
+    let mut timer = every_second();
+    start(&mut timer, "n1", 1, 1_000);
+    change(&mut timer, &Change::Pause, 1_500);
+    let gave_up = Outcome::Interrupted { died: false };
+    timer.settle(Token(1), &gave_up, WallTime(1_600)).unwrap();
+    change(&mut timer, &Change::Resume, 5_500);
+    run(&mut timer, 2, 5_500, &Outcome::Done, 5_600);
+    assert_eq!(timer.due(), Some(WallTime(6_000)));
+}
+
+#[test]
+fn an_edit_begins_nothing_when_no_occurrence_is_left() {
+    use crate::op::{Change, Setting};
+    let mut timer = every_second();
+    timer.spec.policy.bounds.occurrences_max = Some(1);
+    start(&mut timer, "n1", 1, 1_000);
+    let update = Change::Update {
+        settings: vec![Setting::ContentType("text/plain".into())],
+        etag: None,
+    };
+    change(&mut timer, &update, 1_500);
+    assert_eq!((timer.due(), timer.is_over()), (None, true));
+}
+
+#[test]
+fn what_was_asked_for_is_not_delayed() {
+    let mut timer = every_second();
+    timer.spec.policy.jitter = Millis(900);
+    change(&mut timer, &crate::op::Change::RunNow, 500);
+    let run = start(&mut timer, "n1", 1, 500);
+    assert_eq!((run.nominal, run.due), (WallTime(500), WallTime(500)));
+}
+
+#[test]
+fn what_a_missed_occurrence_stands_for_is_skipped_with_it() {
+    let mut timer = every_second();
+    timer.spec.policy.misfire.grace = Millis(100);
+    timer.spec.policy.misfire.window = Some(Millis(900));
+    assert_eq!(timer.ready(None, WallTime(5_500)), Some(WallTime(5_000)));
+    // Nobody could run it in time.
+    assert_eq!(timer.ready(None, WallTime(6_950)), None);
+    assert_eq!((timer.skipped, timer.due()), (6, Some(WallTime(7_000))));
+}
+
+#[test]
+fn what_has_waited_for_a_run_expires_like_anything_else() {
+    let mut timer = every_second();
+    timer.spec.policy.overlap = Overlap::BufferOne;
+    timer.spec.policy.bounds.expire = Some(WallTime(2_500));
+    run(&mut timer, 1, 1_000, &Outcome::Done, 3_600);
+    assert_eq!(timer.ready(None, WallTime(3_600)), None);
+    assert!(timer.is_over());
+    let noted = timer.noted.iter().map(|run| (run.nominal.0, run.fate));
+    let skipped = [
+        (1_000, Fate::Done),
+        (3_000, Fate::Skipped(Skip::Overlap)),
+        (2_000, Fate::Skipped(Skip::Expired)),
+    ];
+    assert_eq!(noted.collect::<Vec<_>>(), skipped);
+}
+
+#[test]
+fn what_was_given_back_beside_another_run_expires_too() {
+    let mut timer = every_second();
+    timer.spec.policy.overlap = Overlap::Allow;
+    timer.spec.policy.bounds.expire = Some(WallTime(2_500));
+    start(&mut timer, "n1", 1, 1_000);
+    start(&mut timer, "n1", 2, 2_000);
+    timer.unbegin(Token(1));
+    assert_eq!(timer.ready(None, WallTime(2_600)), None);
+    assert!(!timer.has(WallTime(1_000)));
+}

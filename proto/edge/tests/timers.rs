@@ -6,15 +6,17 @@
 use dormouse_edge::request::{self, Here};
 use dormouse_edge::timers::{Ask, Feed, Timers};
 use dormouse_engine::id::{NodeId, PoolId};
-use dormouse_engine::op::{Answer, Op, Refusal};
+use dormouse_engine::op::{Answer, News, Op, Refusal};
 use dormouse_engine::time::{Millis, WallTime};
 use dormouse_engine::timer::Timer;
 use dormouse_proto::v1;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 use v1::timer_service_server::{TimerService, TimerServiceServer};
+use v1::watch_timers_response::Change;
 
 #[derive(Clone)]
 struct Shelf(Arc<Vec<Timer>>);
@@ -38,12 +40,23 @@ impl Ask for Shelf {
                 why: "its home does not answer".into(),
                 retry_after: Millis(1500),
             }),
+            Op::News { .. } => Answer::News(News {
+                reset: true,
+                events: Vec::new(),
+                upto: 1,
+                more: false,
+            }),
+            Op::Kept { .. } => Answer::List {
+                timers: self.0[..2].to_vec(),
+                more: false,
+            },
             _ => Answer::Pending,
         }
     }
 
-    fn feed(&self, _: &PoolId) -> Option<Feed> {
-        None
+    fn feed(&self, pool: &PoolId) -> Option<Feed> {
+        let newest = tokio::sync::watch::channel(1).1;
+        (pool.as_str() == "a").then_some(Feed { counter: 1, newest })
     }
 
     fn ending(&self) -> impl Future<Output = ()> + Send + use<> + 'static {
@@ -59,7 +72,12 @@ impl Ask for Shelf {
     }
 
     fn pools(&self) -> Vec<PoolId> {
-        ["a", "b"].map(|pool| PoolId::new(pool).unwrap()).into()
+        // More empty ones than a page may have rounds, before, between and after the others.
+        let empty = |prefix| (0..12).map(move |n| format!("{prefix}{n:02}"));
+        let full = |name: &str| std::iter::once(name.to_owned());
+        let names = empty("0e").chain(full("a")).chain(empty("ab"));
+        let names = names.chain(full("b")).chain(empty("c"));
+        names.map(|pool| PoolId::new(&pool).unwrap()).collect()
     }
 }
 
@@ -110,6 +128,7 @@ fn shelf(payload: usize) -> Timers<Shelf> {
 async fn pages(service: &Timers<Shelf>, mut request: v1::ListTimersRequest) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     loop {
+        assert!(pages.len() < 100, "it gets nowhere: {}", request.page_token);
         let page = service
             .list_timers(Request::new(request.clone()))
             .await
@@ -181,6 +200,21 @@ async fn pages_show_every_timer_of_every_pool_once_whatever_cuts_them() {
         assert_eq!(names.len(), expected);
         assert!(names.is_sorted_by(|a, b| a < b));
     }
+}
+
+#[tokio::test]
+async fn who_watches_is_told_first_what_the_asked_one_keeps_itself() {
+    let request = Request::new(v1::WatchTimersRequest::default());
+    let changes = shelf(0).watch_timers(request).await.unwrap().into_inner();
+    let changes: Vec<_> = changes.take(3).try_collect().await.unwrap();
+    assert!(changes[0].reset);
+    let names = changes[1..].iter().map(|told| match &told.change {
+        Some(Change::Timer(timer)) => timer.name.as_str(),
+        other => panic!("{other:?}"),
+    });
+    let expected = ["pools/a/timers/t000", "pools/a/timers/t001"];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+    assert!(changes[1].resume_token.is_empty() && !changes[2].resume_token.is_empty());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod chance;
 mod clients;
 mod clock;
 mod coordinator;
+mod counts;
 mod disk;
 mod evidence;
 mod executor;
@@ -31,9 +32,9 @@ mod watch;
 mod world;
 
 pub use clock::Moment;
+pub use counts::Counts;
 pub use plan::{Kind, Plan};
 pub use process::Who;
 pub use rules::Violation;
 pub use run::{Failure, Report, run, run_plan, tell, trace};
 pub use stage::{Seen, Stage};
-pub use world::Counts;

@@ -1,10 +1,11 @@
 //! One seed: its history is played, judged, and told again with its story if a rule was broken.
 
 use crate::clock::{ms, wall_at};
+use crate::counts::Counts;
 use crate::plan::Plan;
 use crate::rules::{Ending, Violation};
 use crate::story;
-use crate::world::{Counts, World};
+use crate::world::World;
 use dormouse_engine::base::{Effect, Input, State};
 use dormouse_engine::id::{TimerName, Uid};
 use dormouse_engine::ledger::Entry;

@@ -17,12 +17,6 @@ fn is_found(fault: Fault, kinds: &[Kind], within: usize) {
     let found = planted::with(fault, || {
         seeds(kinds).take(within).find_map(|seed| run(seed).err())
     });
-    if let Some(failure) = &found {
-        println!(
-            "{fault:?}: seed {}, {}",
-            failure.seed, failure.violation.rule
-        );
-    }
     assert!(
         found.is_some(),
         "{fault:?} is not found within {within} seeds"

@@ -3,6 +3,7 @@
 use super::policies::fates;
 use super::*;
 use crate::op::{Answer, Change, NewTime, RearmMode, Refusal, Setting};
+use crate::schedule::{Dst, Gap, Overlap as ClockOverlap, Schedule};
 
 fn ask(timer: &mut Timer, request: u128, change: &Change, now: i64) -> Result<Answer, Refusal> {
     let asked = Asked {
@@ -216,4 +217,44 @@ fn an_ended_timer_that_is_written_back_as_it_was_stays_ended() {
     ask(&mut timer, 0, &edit, 2_000).unwrap();
     assert!(timer.is_over());
     assert_eq!(timer.spec.content_type, "text/plain");
+}
+
+fn update(settings: Vec<Setting>) -> Change {
+    Change::Update {
+        settings,
+        etag: None,
+    }
+}
+
+#[test]
+fn times_and_what_becomes_of_them_when_the_clocks_change_are_two_settings() {
+    let cron = |text| Cron::parse(text, "Europe/Berlin").unwrap();
+    let both = Dst {
+        gap: Gap::Skip,
+        overlap: ClockOverlap::Both,
+    };
+    let mut timer = timer(When::Cron(cron("30 2 * * *")));
+    ask(&mut timer, 0, &update(vec![Setting::Dst(both)]), 10).unwrap();
+    let expected = |text| Schedule::Cron(cron(text).with_dst(both));
+    assert_eq!(timer.spec.schedule, expected("30 2 * * *"));
+    let times = Setting::Times(When::Cron(cron("45 2 * * *")));
+    ask(&mut timer, 0, &update(vec![times]), 20).unwrap();
+    assert_eq!(timer.spec.schedule, expected("45 2 * * *"));
+    let when = Setting::When(When::Cron(cron("45 2 * * *")));
+    ask(&mut timer, 0, &update(vec![when]), 30).unwrap();
+    assert_eq!(timer.spec.schedule, Schedule::Cron(cron("45 2 * * *")));
+}
+
+#[test]
+fn a_handler_is_at_no_place_of_another_target() {
+    let mut timer = every_second();
+    let before = timer.clone();
+    let place = Target::http_place();
+    let edit = update(vec![Setting::Target(place, Target::Handler)]);
+    let refused = ask(&mut timer, 0, &edit, 10).unwrap_err();
+    let Refusal::Invalid { field, .. } = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(field, "timer.target.handler.name");
+    assert_eq!(timer, before);
 }

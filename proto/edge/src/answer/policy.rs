@@ -3,16 +3,15 @@
 use super::{duration, timestamp};
 use crate::defaults;
 use dormouse_engine::schedule::Schedule;
-use dormouse_engine::timer::{
-    Bounds, Effort, Isolation, Misfire, MisfireMode, Overlap, Policy, Retry,
-};
+use dormouse_engine::timer::{Bounds, Effort, Misfire, MisfireMode, Overlap, Policy, Retry};
 use dormouse_proto::v1;
 
 /// `timer` with the policies of `policy`. A catch-up window that was left out is a number only with an interval: a
 /// one-shot has none, and by the calendar each occurrence has its own.
 pub(super) fn filled(timer: v1::Timer, policy: &Policy, schedule: Option<&Schedule>) -> v1::Timer {
     let Policy {
-        isolation,
+        // What counts is what it comes to beside the effort.
+        isolation: _,
         effort,
         bounds,
         jitter,
@@ -22,7 +21,7 @@ pub(super) fn filled(timer: v1::Timer, policy: &Policy, schedule: Option<&Schedu
     } = policy;
     let timer = bounded(late(timer, misfire, schedule), bounds);
     v1::Timer {
-        isolation: self::isolation(*isolation).into(),
+        isolation: self::isolation(policy.holds()).into(),
         effort: self::effort(*effort).into(),
         jitter: Some(duration(*jitter)).filter(|_| jitter.0 > 0),
         overlap: self::overlap(*overlap).into(),
@@ -61,10 +60,10 @@ fn bounded(timer: v1::Timer, bounds: &Bounds) -> v1::Timer {
     }
 }
 
-fn isolation(isolation: Isolation) -> v1::Isolation {
-    match isolation {
-        Isolation::Fire => v1::Isolation::Fire,
-        Isolation::Hold => v1::Isolation::Hold,
+fn isolation(holds: bool) -> v1::Isolation {
+    match holds {
+        false => v1::Isolation::Fire,
+        true => v1::Isolation::Hold,
     }
 }
 

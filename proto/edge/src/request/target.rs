@@ -75,7 +75,7 @@ fn handler(faults: &mut Faults, path: &str, text: &str) -> Option<HandlerName> {
         faults.invalid(path, format!("is {}; {why}", shown(text)));
         return None;
     };
-    if text.starts_with(PLACE_PREFIX) {
+    if name.is_reserved() {
         let why = format!("is {}; must not begin with {PLACE_PREFIX:?}", shown(text));
         faults.invalid(path, why);
         return None;

@@ -1,14 +1,15 @@
 //! Edits of a timer: which fields, to what.
 //!
 //! An edit is read twice. Alone, for what is wrong whatever the timer is; then laid over the timer as it is, since
-//! policies bind each other: a jitter may be longer than a new interval. Only the named fields are sent on.
+//! policies bind each other: a jitter may be longer than a new interval. Only the named fields are sent on, as the
+//! request has them.
 
 use super::timer::{self, Body};
-use super::{Asked, Here, create_from, fields};
+use super::{Asked, Here, create_from, fields, schedule};
 use crate::fault::{self, Faults};
 use dormouse_engine::id::{NodeId, TimerName};
 use dormouse_engine::op::{Change, Setting};
-use dormouse_engine::timer::{Durability, Effort, NewTimer, Placement};
+use dormouse_engine::timer::{Durability, NewTimer, Placement};
 use dormouse_proto::v1;
 use std::collections::BTreeSet;
 use tonic::Status;
@@ -117,26 +118,19 @@ impl Edit {
             Some(current) if self.is_bound() => current.clone(),
             _ => unbound(),
         };
-        if self.fields.contains("dst") && !self.fields.contains("schedule") && current.is_none() {
-            let why = "belongs to the schedule, which is not known here just now; name both";
-            faults.invalid("update_mask", why);
-        }
         let base = v1::Timer {
             catchup_window: None,
             ..base
         };
-        let body = timer::read(
-            &mut faults,
-            "timer",
-            laid_over(base, &self.timer, &self.fields),
-            here,
-        );
-        let body = faults.finish(body)?;
+        let beside = laid_over(base, &self.timer, &self.fields);
+        timer::read(&mut faults, "timer", beside, here);
+        let settings = self.settings(&mut faults, here);
+        let settings = faults.finish(settings)?;
         Ok(Changing {
             name: self.name.clone(),
             request: self.asked.number(),
             change: Change::Update {
-                settings: self.settings(&body),
+                settings,
                 etag: self.etag,
             },
         })
@@ -194,17 +188,26 @@ impl Edit {
         }
     }
 
-    fn settings(&self, body: &Body) -> Vec<Setting> {
-        let fields = &self.fields;
-        let mut settings: Vec<_> = fields.iter().filter_map(|it| setting(it, body)).collect();
-        if !fields.contains("schedule") && fields.contains("dst") {
-            settings.push(Setting::When(body.when.clone()));
+    /// What is sent on follows from the request alone: whoever repeats it asks for the same, whatever the timer has
+    /// become meanwhile.
+    fn settings(&self, faults: &mut Faults, here: &Here) -> Option<Vec<Setting>> {
+        let alone = laid_over(unbound(), &self.timer, &self.fields);
+        let window = alone.catchup_window;
+        let dst = schedule::dst(faults, "timer.dst", alone.dst.unwrap_or_default());
+        let mut body = timer::read(faults, "timer", alone, here)?;
+        let has_schedule = self.fields.contains("schedule");
+        if let (false, Some(window)) = (has_schedule, window) {
+            // Only beside its interval it can be seen that a window is the one that follows from it.
+            body.policy.misfire.window = fields::length(faults, "timer.catchup_window", &window);
         }
-        let at_most_once = body.policy.effort == Effort::AtMostOnce;
-        if fields.contains("effort") && at_most_once && !fields.contains("isolation") {
-            settings.push(Setting::Isolation(body.policy.isolation));
-        }
-        settings
+        let setting = |field: &Field| match (*field, has_schedule) {
+            ("schedule", _) if !self.fields.contains("dst") => {
+                Some(Setting::Times(body.when.clone()))
+            }
+            ("dst", false) => dst.map(Setting::Dst),
+            _ => setting(field, &body),
+        };
+        Some(self.fields.iter().filter_map(setting).collect())
     }
 }
 
@@ -230,7 +233,7 @@ fn setting(field: &str, body: &Body) -> Option<Setting> {
         "retry" => Setting::Retry(policy.retry),
         "labels" => Setting::Labels(body.labels.clone()),
         "paused" => Setting::Paused(body.paused),
-        // The clock policy is a part of the schedule; where a timer is kept never changes.
+        // With a schedule the clock policy is a part of it; where a timer is kept never changes.
         _ => return None,
     })
 }

@@ -109,7 +109,8 @@ impl<'a> Page<'a> {
     }
 
     fn add(&mut self, timers: &[Timer], more: bool) -> Filled {
-        self.rounds += 1;
+        // What brought nothing has cost nothing, and the token would not have moved.
+        self.rounds += usize::from(!timers.is_empty());
         for timer in timers {
             if !self.has_room() {
                 return Filled::Yes;

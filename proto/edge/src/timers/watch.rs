@@ -3,6 +3,9 @@
 //! The engine numbers what changes and keeps the newest of it; the shell says that there is something new. A token
 //! is the number of a change beside the name of those who count: after a restart, or at another node, the numbers
 //! mean something else, and the client is told to forget what it knows and begin again.
+//!
+//! What is told is what the asked one itself keeps: of other timers it hears of no change, and they would stay for ever
+//! as they were first told.
 
 use super::Ask;
 use super::changes::refused;
@@ -73,7 +76,7 @@ struct Watching<A> {
 enum Place {
     /// It knows what has changed up to this; if none, it knows nothing.
     After(Option<u64>),
-    /// It is being told every timer that there is, up to this one; what changes meanwhile comes after this number.
+    /// It is being told every timer that is kept here, up to this one; what changes meanwhile comes after this number.
     Listing { last: Option<TimerName>, then: u64 },
 }
 
@@ -132,7 +135,7 @@ impl<A: Ask> Watching<A> {
 
     /// Reads a part of what there is. Only the last timer of all has a token: who breaks off before begins anew.
     async fn list(&mut self, last: Option<TimerName>, then: u64) -> Result<(), Status> {
-        let op = Op::List {
+        let op = Op::Kept {
             after: last,
             limit: READ_MAX,
         };

@@ -167,15 +167,67 @@ fn what_was_read_can_be_handed_back() {
 #[test]
 fn at_most_once_holds_also_if_only_the_effort_is_named() {
     let at_most_once = but!(effort: v1::Effort::AtMostOnce.into());
-    let mut set = settings(at_most_once, &["effort"]);
-    set.sort_by_key(|it| format!("{it:?}"));
-    assert_eq!(
-        set,
-        [
-            Setting::Effort(Effort::AtMostOnce),
-            Setting::Isolation(Isolation::Hold)
-        ]
-    );
+    let set = settings(at_most_once, &["effort"]);
+    assert_eq!(set, [Setting::Effort(Effort::AtMostOnce)]);
+    let timer = v1::Timer {
+        isolation: v1::Isolation::Fire.into(),
+        ..with(every(seconds(60), None))
+    };
+    let mut timer = Timer::accept(&made(timer), None, NOW).unwrap();
+    timer.spec.policy.effort = Effort::AtMostOnce;
+    assert_eq!(timer.spec.policy.isolation, Isolation::Fire);
+    let shown = answer::timer(&timer);
+    assert_eq!(shown.isolation(), v1::Isolation::Hold);
+    let handed_back = edit(shown.clone(), &[]).unwrap();
+    assert!(handed_back.onto(Some(&shown), &here()).is_ok());
+}
+
+/// Otherwise an honest repetition would be refused: its request id was used before, with another request.
+#[test]
+fn a_repeated_request_asks_for_the_same_whatever_the_timer_has_become() {
+    let noon = |dst| v1::Timer {
+        dst,
+        ..with(cron("0 12 * * *", "Europe/Berlin"))
+    };
+    let dst = Some(v1::DstPolicy {
+        gap: v1::DstGap::Skip.into(),
+        overlap: v1::DstOverlap::Both.into(),
+    });
+    let held = v1::Timer {
+        isolation: v1::Isolation::Hold.into(),
+        effort: v1::Effort::AtMostOnce.into(),
+        ..with(every(seconds(90), None))
+    };
+    let read = |timer| answer::timer(&Timer::accept(&made(timer), None, NOW).unwrap());
+    let others = [
+        None,
+        Some(current()),
+        Some(read(noon(None))),
+        Some(read(noon(dst))),
+        Some(read(held)),
+    ];
+    let window = with(every(seconds(90), None));
+    let cases = [
+        (but!(dst: dst), "dst"),
+        (but!(effort: v1::Effort::AtMostOnce.into()), "effort"),
+        (but!(catchup_window: seconds(90)), "catchup_window"),
+        (noon(None), "schedule"),
+        (window, "schedule"),
+    ];
+    for (timer, field) in cases {
+        let edit = edit(timer, &[field]).unwrap();
+        let asked = others.each_ref().map(|other| {
+            let changing = edit.onto(other.as_ref(), &here()).unwrap();
+            changing.change
+        });
+        for other in &asked {
+            assert_eq!(*other, asked[0], "{field}");
+        }
+        let Change::Update { settings, .. } = &asked[0] else {
+            panic!("it is an edit")
+        };
+        assert_eq!(settings.len(), 1, "{settings:?}");
+    }
 }
 
 #[test]

@@ -268,7 +268,11 @@ impl Known {
             Op::Look { name } | Op::Change { name, .. } | Op::Runs { name, .. } => {
                 self.names.get(name).copied()
             }
-            Op::List { .. } | Op::Dead { .. } | Op::News { .. } | Op::Activity { .. } => None,
+            Op::List { .. }
+            | Op::Kept { .. }
+            | Op::Dead { .. }
+            | Op::News { .. }
+            | Op::Activity { .. } => None,
         };
         if let Op::Create(new) = op {
             let subject = || Subject::new((**new).clone());

@@ -6,7 +6,7 @@ use crate::plan::QUIET_MS;
 use crate::rules::known::Known;
 use dormouse_engine::id::Uid;
 use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{Overlap, Phase, Placement, Timer};
+use dormouse_engine::timer::{Effort, Overlap, Phase, Placement, Timer};
 
 /// So late may a run be at the end: a wake ladder with a retry.
 const LATE: Millis = Millis(6_000);
@@ -68,8 +68,10 @@ fn recurred(known: &Known, uid: Uid, timer: &Timer, clock: WallTime) -> Result<(
     let (from, until) = (clock - STRETCH, clock - LATE);
     let settled = wall_at(quiet.plus(ms(QUIET_MS) - ms(STRETCH.0)));
     let mut nominal = from.max(settled);
-    // Who is never late by much is skipped while everybody has to be woken first.
-    let strict = timer.spec.policy.misfire.grace >= LATE;
+    // What may never be late is skipped while everybody has to be woken first; and what may begin once is lost
+    // when it is claimed for a node that falls asleep at that moment.
+    let policy = &timer.spec.policy;
+    let strict = policy.misfire.grace >= LATE && policy.effort == Effort::AtLeastOnce;
     while let Some(next) = timer.spec.next_after(nominal).filter(|next| *next <= until) {
         let count = known
             .launches_of(uid)

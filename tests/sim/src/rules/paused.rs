@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 /// A node that has heard the coordinator's clock is early by no more than this, in microseconds.
 const DRIFT: i64 = 20_000;
+/// It is behind by no more than this, or it serves nobody.
+const LAG: i64 = 1_200_000;
 /// One that has not, by this.
 const SKEW: i64 = 2_500_000;
 
@@ -111,7 +113,7 @@ impl Paused {
         let pauses = self.pauses.get(&run.uid).into_iter().flatten();
         let mut pauses = pauses.filter(|it| !is_excused(known, subject, node, it));
         let within = |pause: &Pause| {
-            let resumed = |until| micros_before(run.due, until) >= 0;
+            let resumed = |until| micros_before(run.due, until) >= -LAG;
             run.generation <= pause.generation
                 && at > pause.since
                 && micros_before(run.due, pause.since) > tolerance

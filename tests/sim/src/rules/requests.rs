@@ -9,7 +9,7 @@ use crate::fact::Fact;
 use crate::rules::known::Known;
 use dormouse_engine::op::{Answer, Refusal};
 use dormouse_engine::time::WallTime;
-use dormouse_engine::timer::Run;
+use dormouse_engine::timer::{Durability, Run};
 use std::collections::BTreeSet;
 
 #[derive(Debug, Default)]
@@ -41,7 +41,10 @@ fn one_run_each(known: &Known, run: &Run) -> Result<(), Violation> {
     let Some(subject) = known.subjects.get(&run.uid) else {
         return Ok(());
     };
+    // A light timer that was asked for twice, at two places, may be there twice until its home has resumed.
+    let alone = subject.creates_asked == 1 || subject.new.durability == Durability::Replicated;
     let judged = subject.requeues.is_empty()
+        && alone
         && !subject.rearmed
         && !subject.excused
         && known.is_undisturbed(run.uid);

@@ -3,8 +3,9 @@
 use super::{Rule, Violation, broken};
 use crate::clock::Moment;
 use crate::fact::Fact;
-use crate::rules::known::Known;
+use crate::rules::known::{Known, Subject};
 use dormouse_engine::id::{Token, Uid};
+use dormouse_engine::timer::Durability;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
@@ -22,8 +23,11 @@ impl Rule for Tokens {
             } => {
                 let before = self.newest.insert(*uid, timer.token).unwrap_or_default();
                 // What its class did not save may be made again by the request that made it.
-                let subject = known.subjects.get(uid).filter(|subject| subject.excused);
-                let again = timer.token == Token(0) && subject.is_some();
+                // So is a light timer whose home is away: the coordinator does not have it.
+                let light = |it: &Subject| it.new.durability != Durability::Replicated;
+                let twice = |it: &Subject| it.excused || light(it) && it.creates_asked > 1;
+                let subject = known.subjects.get(uid);
+                let again = timer.token == Token(0) && subject.is_some_and(twice);
                 if timer.token < before && !again {
                     let what = format!(
                         "the ledger went from token {before} back to {}",
