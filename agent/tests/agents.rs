@@ -8,7 +8,7 @@ mod support;
 
 use dormouse_agent::engine::op::{Activity, Cancelled, NewTime, Refusal};
 use dormouse_agent::engine::time::Millis;
-use dormouse_agent::engine::timer::{Durability, NewTimer, When};
+use dormouse_agent::engine::timer::{Durability, NewTimer, Target, When};
 use dormouse_agent::{Agent, Config, Failure};
 use std::path::Path;
 use std::time::Duration;
@@ -392,4 +392,12 @@ async fn five_hundred_timers_a_second_are_on_time() {
     // On a quiet machine it is 1 ms; others may be compiling beside it.
     assert!(lateness[990] <= 50, "99 of 100 within {} ms", lateness[990]);
     agent.stop().await.unwrap();
+}
+
+#[tokio::test]
+#[should_panic(expected = "must not begin with dormouse:")]
+async fn no_handler_takes_the_runs_of_other_targets() {
+    let cluster = Cluster::start().await;
+    let agent = Agent::start(cluster.config("n1")).await.unwrap();
+    agent.handle(Target::http_place(), |_| async { Ok(()) });
 }
