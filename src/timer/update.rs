@@ -35,6 +35,14 @@ pub(crate) struct Update {
     #[arg(long, value_name = "KEY=VALUE", value_parser = words::label)]
     label: Vec<(String, String)>,
 
+    /// Take all labels away.
+    #[arg(long, conflicts_with = "label")]
+    clear_labels: bool,
+
+    /// Pause it, as `timer pause` does, or let it go on; without this it stays as it is.
+    #[arg(long, value_name = "BOOL")]
+    paused: Option<bool>,
+
     /// Take all bounds away: --start, --end, --expire and --max-occurrences.
     #[arg(long, conflicts_with_all = ["start", "end", "expire", "max_occurrences"])]
     unbounded: bool,
@@ -97,6 +105,12 @@ impl Update {
         }
         if !self.label.is_empty() {
             edit = edit.labels(self.label.clone());
+        }
+        if self.clear_labels {
+            edit = edit.labels::<String, String>([]);
+        }
+        if let Some(paused) = self.paused {
+            edit = edit.paused(paused);
         }
         if self.unbounded {
             edit = edit.unbounded();

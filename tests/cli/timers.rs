@@ -68,6 +68,19 @@ async fn an_update_changes_what_is_said_and_nothing_else() {
         assert_eq!(after[same], before[same], "{same}");
     }
 
+    stage
+        .at("n1", "timer update a --clear-labels --paused true")
+        .ok();
+    let paused = stage.at("n1", "timer get a -o json").object();
+    assert_eq!(
+        (&paused["labels"], &paused["state"]),
+        (&json!({}), &json!("paused"))
+    );
+    let resumed = stage.at("n1", "timer update a --paused false -o json");
+    assert_eq!(resumed.object()["state"], "scheduled");
+    let both = stage.at("n1", "timer update a --clear-labels --label k=v");
+    assert_eq!(both.code, 2, "{both:?}");
+
     let etag = before["etag"].as_str().unwrap();
     let stale = stage.at(
         "n1",
