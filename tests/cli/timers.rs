@@ -69,8 +69,10 @@ async fn an_update_changes_what_is_said_and_nothing_else() {
         assert_eq!(after[same], before[same], "{same}");
     }
 
-    let line = "timer update a --clear-labels --paused true -o json";
-    let paused = stage.at("n1", line).object();
+    stage
+        .at("n1", "timer update a --clear-labels --paused true")
+        .ok();
+    let paused = stage.at("n1", "timer get a -o json").object();
     assert_eq!(
         (&paused["labels"], &paused["state"]),
         (&json!({}), &json!("paused"))
