@@ -6,7 +6,9 @@
 use super::signature::{Key, Signed};
 use bytes::Bytes;
 use dormouse_engine::timer::{HttpTarget, Run};
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use http::{Method, Request};
 use http_body_util::Full;
 use std::collections::BTreeMap;
@@ -120,6 +122,10 @@ fn headers(target: &HttpTarget, run: &Run) -> Result<HeaderMap, String> {
     headers.insert("idempotency-key", own(&run.id.to_string())?);
     if !run.content_type.is_empty() {
         headers.insert(CONTENT_TYPE, own(&run.content_type)?);
+    }
+    if run.payload.0.is_empty() && matches!(target.method.as_str(), "POST" | "PUT" | "PATCH") {
+        // Of these some servers want to hear the length also if there is nothing.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     for (name, value) in &target.headers {
         let lower = name.to_ascii_lowercase();
