@@ -10,7 +10,7 @@ use crate::message::Items;
 use crate::op::Refusal;
 use crate::record::Key;
 use crate::time::{LogIndex, Millis, WallTime};
-use crate::timer::{Durability, Timer};
+use crate::timer::{Awaits, Durability, Timer};
 
 /// A node gives up on a proposal before it is this old.
 const PROPOSAL_OLD: Millis = Millis(60_000);
@@ -242,7 +242,9 @@ fn believes(tail: &Tail, entry: &Entry, timer: &Timer) -> bool {
     let home = entry.timer.home.as_ref() == Some(&tail.node);
     let owned = tail.owns && entry.held.is_none();
     // Nobody but its home ever runs a pinned timer: what was noted here while it was lost does not count.
-    let pinned = !timer.is_movable() && timer.generation >= entry.timer.generation;
+    // Of one that was made here it has not heard yet; what it tells is another answer to the same request.
+    let heard = entry.timer.awaits != Some(Awaits::Home);
+    let pinned = !timer.is_movable() && heard && timer.generation >= entry.timer.generation;
     let newer = timer.revision > entry.timer.revision || pinned;
     let news = newer && timer.token >= entry.timer.token;
     home && news && (owned || pinned || entry.changed <= tail.known)

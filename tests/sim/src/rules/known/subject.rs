@@ -225,6 +225,12 @@ impl Subject {
                 self.cancel_acknowledged = true;
                 self.cancel_stored = true;
             }
+            // What was stored may have found it ended, which leaves it; who changes it then has it back.
+            (change, Answer::Timer(_) | Answer::Run(_))
+                if self.cancel_stored && *change != Change::Cancel =>
+            {
+                self.cancel_acknowledged = false;
+            }
             _ => {}
         }
     }
