@@ -418,7 +418,7 @@ async fn what_is_refused_exits_with_1_and_says_what_would_be_right() {
             "timer create x --after 1s --handler h --payload @/nowhere",
             "/nowhere",
         ),
-        (&payload, "65536"),
+        (&payload, "64 KiB"),
     ];
     for (line, reason) in cases {
         for place in ["n1", "coordinator"] {
