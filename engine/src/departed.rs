@@ -7,6 +7,7 @@ use crate::hash;
 use crate::id::{TimerName, Uid};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::time::{Millis, WallTime};
+use crate::timer::Timer;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +38,7 @@ pub(crate) struct Farewell {
 }
 
 impl Farewell {
-    pub(crate) fn new(name: &TimerName, cancel: Option<(u128, Cancelled)>, at: WallTime) -> Self {
+    fn new(name: &TimerName, cancel: Option<(u128, Cancelled)>, at: WallTime) -> Self {
         Self {
             at,
             cancel,
@@ -47,8 +48,24 @@ impl Farewell {
 }
 
 impl Departed {
+    /// A timer goes: what a repeated create or cancel of it is to be answered is remembered, if one may still come.
+    pub(crate) fn bid(
+        &mut self,
+        timer: &Timer,
+        cancel: Option<(u128, Cancelled)>,
+        now: WallTime,
+        durable: bool,
+    ) {
+        let young = timer.created + REQUEST_KEPT > now;
+        let cancel = cancel.filter(|(request, _)| *request != 0);
+        if young || cancel.is_some() {
+            let farewell = Farewell::new(&timer.name, cancel, now);
+            self.note(timer.uid, farewell, durable);
+        }
+    }
+
     /// Remembers how a timer went; `durable` if it is to be in the journal.
-    pub(crate) fn note(&mut self, uid: Uid, farewell: Farewell, durable: bool) {
+    fn note(&mut self, uid: Uid, farewell: Farewell, durable: bool) {
         self.restore(uid, farewell);
         if durable {
             self.dirty.insert(uid);

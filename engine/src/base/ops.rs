@@ -5,10 +5,9 @@
 //! forwarded; what cannot be decided just now waits until the node knows whether it sleeps.
 
 use super::desk::{Origin, Proposal};
-use super::past::PAGE_MAX;
 use super::{Base, Entry, Stance};
 use crate::id::{TimerName, Uid};
-use crate::ledger::{cancelled, not_allowed, not_found, refuse_schedule, repeated};
+use crate::ledger::{cancelled, not_allowed, not_found, page, refuse_schedule, repeated};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::planted::{self, Fault};
 use crate::time::Now;
@@ -196,7 +195,7 @@ impl Base {
     /// Needs nobody else, so that it is answered whatever has become of the coordinator.
     fn list_kept(&mut self, origin: Origin, after: Option<&TimerName>, limit: u32) {
         use std::ops::Bound::{Excluded, Unbounded};
-        let limit = usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(1);
+        let limit = page(limit);
         let from = after.map_or(Unbounded, Excluded);
         let mut uids = self.names.range((from, Unbounded)).map(|(_, uid)| uid);
         let timers = uids

@@ -4,10 +4,9 @@
 
 use super::desk::Origin;
 use super::{Base, Entry};
-use crate::departed::{Farewell, REQUEST_KEPT};
 use crate::history::Kept;
 use crate::id::{TimerName, Uid};
-use crate::ledger::not_found;
+use crate::ledger::{not_found, page};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
 use crate::record::Key;
 use crate::time::{Now, WallTime};
@@ -16,9 +15,6 @@ use std::collections::BTreeMap;
 
 /// At most so many runs wait for the coordinator to hear what has become of them; then the oldest are left out.
 const UNTOLD_MAX: usize = 4_096;
-
-/// The most items that one answer has.
-pub(super) const PAGE_MAX: u32 = 1_000;
 
 impl Base {
     /// The number of the newest change.
@@ -68,14 +64,9 @@ impl Base {
             return;
         };
         let durable = entry.timer.spec.durability.is_journalled();
-        let young = entry.timer.created + REQUEST_KEPT > now;
-        let cancel = cancel.filter(|(request, _)| *request != 0);
         self.feed.removed(entry.timer.name.clone());
         self.history.forget(uid);
-        if young || cancel.is_some() {
-            let farewell = Farewell::new(&entry.timer.name, cancel, now);
-            self.departed.note(uid, farewell, durable);
-        }
+        self.departed.bid(&entry.timer, cancel, now, durable);
     }
 
     /// The answer to a request about a timer that is no more, if it was done here before.
@@ -162,7 +153,7 @@ impl Base {
             Answer::Runs { .. } => return not_found(name),
             other => return other,
         };
-        let limit = usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(1);
+        let limit = page(limit);
         let (own, own_more) = self.history.runs(name, before, limit);
         let all = own.into_iter().chain(theirs);
         let all: BTreeMap<RunKey, RunRecord> = all.map(|run| (run.key(), run)).collect();
@@ -179,7 +170,7 @@ impl Base {
         let Answer::Dead { letters, more } = answer else {
             return answer;
         };
-        let limit = usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(1);
+        let limit = page(limit);
         let (own, own_more) = self.history.dead(after, limit);
         let mut all: Vec<(TimerName, RunRecord)> = own.into_iter().chain(letters).collect();
         all.sort_by(|(a, run), (b, other)| a.cmp(b).then(other.key().cmp(&run.key())));

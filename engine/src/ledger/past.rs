@@ -1,7 +1,7 @@
 //! What the ledger remembers of what is over: runs, and timers that are no more; and what it tells those who watch.
 
-use super::{Ledger, Routed};
-use crate::departed::{Farewell, REQUEST_KEPT, gone_since};
+use super::{Ledger, Routed, page};
+use crate::departed::gone_since;
 use crate::feed::Feed;
 use crate::history::Kept;
 use crate::id::{RunId, TimerName, Uid};
@@ -50,15 +50,12 @@ impl Ledger {
         cancel: Option<(u128, Cancelled)>,
         now: WallTime,
     ) {
-        let Some(entry) = self.entry(uid) else { return };
-        let young = entry.timer.created + REQUEST_KEPT > now;
-        let cancel = cancel.filter(|(request, _)| *request != 0);
-        if young || cancel.is_some() {
-            // What was never written does not come back.
-            let durable = !self.turn.fresh.contains(&uid);
-            let farewell = Farewell::new(&entry.timer.name, cancel, now);
-            self.departed.note(uid, farewell, durable);
-        }
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        // What was never written does not come back.
+        let durable = !self.turn.fresh.contains(&uid);
+        self.departed.bid(&entry.timer, cancel, now, durable);
     }
 
     /// Whether a timer of this identity was here, and is no more.
@@ -178,11 +175,6 @@ impl Ledger {
         self.history.prune(now);
         self.departed.prune(now);
     }
-}
-
-/// How many items an answer has at most.
-fn page(limit: u32) -> usize {
-    usize::try_from(limit.clamp(1, super::request::LIST_MAX)).unwrap_or(1)
 }
 
 pub(super) fn already_gone() -> Refusal {

@@ -10,6 +10,11 @@ use crate::timer::{Asked, Awaits, Durability, NewTimer, Phase, Placement, Target
 /// The most timers that one list answer carries.
 pub(crate) const LIST_MAX: u32 = 1_000;
 
+/// How many items an answer has at most, when so many are asked for.
+pub(crate) fn page(limit: u32) -> usize {
+    usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1)
+}
+
 /// Where an operation was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Routed {
@@ -126,7 +131,7 @@ impl Ledger {
 
     fn list(&self, after: Option<&TimerName>, limit: u32) -> Answer {
         use std::ops::Bound::{Excluded, Unbounded};
-        let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
+        let limit = page(limit);
         let from = after.map_or(Unbounded, Excluded);
         let mut uids = self.names.range((from, Unbounded)).map(|(_, uid)| *uid);
         let timers: Vec<Timer> = uids
