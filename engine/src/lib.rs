@@ -20,5 +20,6 @@ pub mod planted;
 pub mod pool;
 pub mod record;
 pub mod schedule;
+pub mod steps;
 pub mod time;
 pub mod timer;

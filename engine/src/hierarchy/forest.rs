@@ -12,6 +12,7 @@
 use crate::group::{Child, Group, GroupKey, Member, Standing};
 use crate::id::{NodeId, RackId};
 use crate::planted::{self, Fault};
+use crate::steps;
 use crate::time::WallTime;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -274,6 +275,7 @@ impl Forest {
     pub(super) fn rise(&mut self, from: GroupKey) {
         let mut key = from;
         loop {
+            steps::visit();
             self.refresh(key);
             let Some(standing) = self.group_mut(key).tell() else {
                 return;
