@@ -261,7 +261,9 @@ impl Task {
             return;
         }
         self.submitted = newest;
-        let Decision { records, effects } = decision;
+        let Decision {
+            records, effects, ..
+        } = decision;
         let durable = (!records.is_empty())
             .then(|| self.writer.submit(records.into_iter().map(entry).collect()));
         self.turns.push_back(Turn {

@@ -26,7 +26,7 @@ async fn mode_under(mask: u32) -> u32 {
 
 /// The umask that a systemd unit of ours sets.
 fn mask_of_unit(name: &str) -> u32 {
-    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/systemd");
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd");
     let text = std::fs::read_to_string(units.join(name)).unwrap();
     let mask = text.lines().find_map(|line| line.strip_prefix("UMask="));
     u32::from_str_radix(mask.unwrap(), 8).unwrap()

@@ -175,6 +175,7 @@ impl Base {
         Decision {
             records: self.take_records(),
             effects: std::mem::take(&mut self.effects),
+            more: false,
         }
     }
 

@@ -13,6 +13,9 @@ pub struct Decision<Effect> {
     pub records: Vec<Record>,
     /// What is done then.
     pub effects: Vec<Effect>,
+    /// The machine has work left that this turn had no room for: it wants to be called again as soon as another turn
+    /// may be decided, whatever its next deadline is.
+    pub more: bool,
 }
 
 impl<Effect> Default for Decision<Effect> {
@@ -20,6 +23,7 @@ impl<Effect> Default for Decision<Effect> {
         Self {
             records: Vec::new(),
             effects: Vec::new(),
+            more: false,
         }
     }
 }
@@ -35,5 +39,6 @@ impl<Effect> Decision<Effect> {
     pub fn extend(&mut self, later: Self) {
         self.records.extend(later.records);
         self.effects.extend(later.effects);
+        self.more = later.more;
     }
 }

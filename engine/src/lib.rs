@@ -14,6 +14,7 @@ pub mod hierarchy;
 pub mod history;
 pub mod id;
 pub mod ledger;
+pub mod machine;
 pub mod message;
 pub mod op;
 pub mod planted;

@@ -106,6 +106,7 @@ impl Pool {
         Decision {
             records: self.ledger.take_records(),
             effects: std::mem::take(&mut self.effects),
+            more: false,
         }
     }
 

@@ -273,7 +273,9 @@ impl Task {
 
     /// Hands the records to the journal; the rest waits for them, and for those before them.
     fn submit(&mut self, decision: Decision<Effect>, viewers: Vec<Viewer>) {
-        let Decision { records, effects } = decision;
+        let Decision {
+            records, effects, ..
+        } = decision;
         let views = viewers
             .into_iter()
             .map(|viewer| self.show(viewer))
