@@ -5,6 +5,7 @@
 
 use crate::id::{TimerName, Uid};
 use crate::op::{Event, News};
+use crate::page::{Room, Weigh};
 use crate::time::WallTime;
 use crate::timer::{RunRecord, Timer};
 use std::collections::{BTreeSet, VecDeque};
@@ -77,13 +78,15 @@ impl Feed {
             };
         };
         let skipped = usize::try_from(after - oldest).unwrap_or(usize::MAX);
-        let items = self.kept.iter().skip(skipped).take(limit.max(1));
+        let kept = self.kept.iter().skip(skipped);
+        let items = fitting(kept, limit, &look);
         let upto = after + items.len() as u64;
         // Of several changes of a timer only the last is told: they would look the same.
         let mut seen = BTreeSet::new();
-        let numbered = items.zip(after + 1..).collect::<Vec<_>>().into_iter().rev();
+        let numbered = (after + 1..).zip(items).collect::<Vec<_>>();
+        let numbered = numbered.into_iter().rev();
         let mut events: Vec<(u64, Event)> = numbered
-            .filter_map(|(item, number)| {
+            .filter_map(|(number, item)| {
                 let event = match item {
                     Item::Timer(uid) if seen.insert(*uid) => {
                         Event::Timer(Box::new(look(*uid)?.clone()))
@@ -103,6 +106,24 @@ impl Feed {
             more: upto < self.newest,
         }
     }
+}
+
+/// The events that fit on one page; a timer counts once.
+fn fitting<'a, 'b>(
+    events: impl Iterator<Item = &'b Item>,
+    limit: usize,
+    look: impl Fn(Uid) -> Option<&'a Timer>,
+) -> Vec<&'b Item> {
+    let mut room = Room::new(limit);
+    let mut counted = BTreeSet::new();
+    let fits = |item: &&Item| {
+        room.take(match item {
+            Item::Timer(uid) if counted.insert(*uid) => look(*uid).map_or(0, Weigh::weight),
+            Item::Timer(_) | Item::Removed(_) => 0,
+            Item::Run(_, run) => run.weight(),
+        })
+    };
+    events.take_while(fits).collect()
 }
 
 #[cfg(test)]

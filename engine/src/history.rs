@@ -4,6 +4,7 @@
 //! others, so that many good ones do not push them out before somebody has looked at them.
 
 use crate::id::{RunId, TimerName, Uid};
+use crate::page;
 use crate::time::{Millis, WallTime};
 use crate::timer::{Fate, RunKey, RunRecord};
 use serde::{Deserialize, Serialize};
@@ -101,9 +102,9 @@ impl History {
             return (Vec::new(), false);
         };
         let older = |(key, _): &(&RunKey, &RunRecord)| before.is_none_or(|before| **key < before);
-        let mut runs = past.runs.iter().rev().filter(older).map(|(_, run)| run);
-        let page = runs.by_ref().take(limit).cloned().collect();
-        (page, runs.next().is_some())
+        let runs = past.runs.iter().rev().filter(older).map(|(_, run)| run);
+        let (page, more) = page::cut(limit, runs);
+        (page.into_iter().cloned().collect(), more)
     }
 
     /// Whether anything is known of the runs of the timer of this name.
@@ -136,15 +137,14 @@ impl History {
                     .filter(|(_, run)| run.fate == Fate::Dead);
                 dead.map(move |(key, run)| (name, *key, run))
             });
-        let mut rest = all.filter(|(name, key, _)| match after {
+        let rest = all.filter(|(name, key, _)| match after {
             Some((last, before)) if *name == last => key < before,
             _ => true,
         });
-        let page = rest.by_ref().take(limit);
-        let page = page
-            .map(|(name, _, run)| (name.clone(), run.clone()))
-            .collect();
-        (page, rest.next().is_some())
+        let (page, more) = page::cut(limit, rest.map(|(name, _, run)| (name, run)));
+        let owned = page.into_iter();
+        let owned = owned.map(|(name, run)| (name.clone(), run.clone()));
+        (owned.collect(), more)
     }
 
     /// The dead run of this id.

@@ -25,9 +25,7 @@ pub use judge::Tail;
 pub use ownership::Greeting;
 pub(crate) use past::no_dead_run;
 pub use request::Routed;
-pub(crate) use request::{
-    cancelled, new_time, not_allowed, not_found, page, refuse_schedule, repeated,
-};
+pub(crate) use request::{cancelled, new_time, not_allowed, not_found, refuse_schedule, repeated};
 pub use transfer::{Exported, Fact, Restore, Restored};
 
 use crate::departed::Departed;

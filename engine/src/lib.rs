@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod machine;
 pub mod message;
 pub mod op;
+mod page;
 pub mod planted;
 pub mod pool;
 pub mod record;

@@ -7,12 +7,13 @@
 use super::desk::{Origin, Proposal};
 use super::{Base, Entry, Stance};
 use crate::id::{TimerName, Uid};
-use crate::ledger::{cancelled, not_allowed, not_found, page, refuse_schedule, repeated};
+use crate::ledger::{cancelled, not_allowed, not_found, refuse_schedule, repeated};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
+use crate::page;
 use crate::planted::{self, Fault};
 use crate::time::Now;
 use crate::timer::{Asked, Durability, NewTimer, Placement, Target, Timer};
-use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 
 impl Base {
     pub(super) fn decide_op(&mut self, now: Now, origin: Origin, op: Op) {
@@ -149,8 +150,7 @@ impl Base {
 
     fn tell_news(&mut self, origin: Origin, after: Option<u64>, limit: u32) {
         let look = |uid| self.timers.get(&uid).map(|entry| &entry.timer);
-        let limit = usize::try_from(limit).unwrap_or(1);
-        let news = self.feed.read(after, limit, look);
+        let news = self.feed.read(after, page::limit(limit), look);
         self.answer(origin, Answer::News(news));
     }
 
@@ -194,18 +194,17 @@ impl Base {
 
     /// Needs nobody else, so that it is answered whatever has become of the coordinator.
     fn list_kept(&mut self, origin: Origin, after: Option<&TimerName>, limit: u32) {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let limit = page(limit);
-        let from = after.map_or(Unbounded, Excluded);
-        let mut uids = self.names.range((from, Unbounded)).map(|(_, uid)| uid);
-        let timers = uids
-            .by_ref()
-            .take(limit)
-            .filter_map(|uid| self.timers.get(uid))
-            .map(|entry| entry.timer.clone())
-            .collect();
-        let more = uids.next().is_some();
+        let (timers, more) = page::cut(page::limit(limit), self.named_after(after));
+        let timers = timers.into_iter().cloned().collect();
         self.answer(origin, Answer::List { timers, more });
+    }
+
+    /// The timers that the node has, in the order of their names.
+    fn named_after(&self, after: Option<&TimerName>) -> impl Iterator<Item = &Timer> {
+        let from = after.map_or(Unbounded, Excluded);
+        let uids = self.names.range((from, Unbounded)).map(|(_, uid)| uid);
+        let entries = uids.filter_map(|uid| self.timers.get(uid));
+        entries.map(|entry| &entry.timer)
     }
 
     /// The ledger's list and the timers that only this node has, as one list.
@@ -213,24 +212,15 @@ impl Base {
         let (Op::List { after, limit }, Answer::List { timers, more }) = (op, answer) else {
             return Answer::Refused(self.silence());
         };
-        let limit = usize::try_from(*limit).unwrap_or(usize::MAX).max(1);
-        let last = timers
-            .last()
-            .map(|timer| timer.name.clone())
-            .filter(|_| more);
-        let mut all: BTreeMap<TimerName, Timer> = self
-            .timers
-            .values()
-            .map(|entry| &entry.timer)
-            .filter(|timer| after.as_ref().is_none_or(|after| timer.name > *after))
-            .filter(|timer| last.as_ref().is_none_or(|last| timer.name <= *last))
-            .map(|timer| (timer.name.clone(), timer.clone()))
-            .collect();
-        all.extend(timers.into_iter().map(|timer| (timer.name.clone(), timer)));
-        let more = more || all.len() > limit;
+        // Beyond the end of a page that goes on the ledger may have others.
+        let end = timers.last().map(|timer| &timer.name).filter(|_| more);
+        let own = self.named_after(after.as_ref());
+        let own = own.take_while(|timer| end.is_none_or(|end| timer.name <= *end));
+        let all = page::merge(timers.iter(), own, |a, b| a.name.cmp(&b.name));
+        let (page, left) = page::cut(page::limit(*limit), all);
         Answer::List {
-            timers: all.into_values().take(limit).collect(),
-            more,
+            timers: page.into_iter().cloned().collect(),
+            more: more || left,
         }
     }
 

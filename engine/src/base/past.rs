@@ -6,12 +6,12 @@ use super::desk::Origin;
 use super::{Base, Entry};
 use crate::history::Kept;
 use crate::id::{TimerName, Uid};
-use crate::ledger::{not_found, page};
+use crate::ledger::not_found;
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
+use crate::page;
 use crate::record::Key;
 use crate::time::{Now, WallTime};
 use crate::timer::{RunKey, RunRecord};
-use std::collections::BTreeMap;
 
 /// At most so many runs wait for the coordinator to hear what has become of them; then the oldest are left out.
 const UNTOLD_MAX: usize = 4_096;
@@ -153,12 +153,10 @@ impl Base {
             Answer::Runs { .. } => return not_found(name),
             other => return other,
         };
-        let limit = page(limit);
-        let (own, own_more) = self.history.runs(name, before, limit);
-        let all = own.into_iter().chain(theirs);
-        let all: BTreeMap<RunKey, RunRecord> = all.map(|run| (run.key(), run)).collect();
-        let more = more || own_more || all.len() > limit;
-        let runs = all.into_values().rev().take(limit).collect();
+        let limit = page::limit(limit);
+        let own = self.history.runs(name, before, limit);
+        let newest_first = |a: &RunRecord, b: &RunRecord| b.key().cmp(&a.key());
+        let (runs, more) = page::join(limit, (theirs, more), own, newest_first);
         Answer::Runs { runs, more }
     }
 
@@ -170,14 +168,12 @@ impl Base {
         let Answer::Dead { letters, more } = answer else {
             return answer;
         };
-        let limit = page(limit);
-        let (own, own_more) = self.history.dead(after, limit);
-        let mut all: Vec<(TimerName, RunRecord)> = own.into_iter().chain(letters).collect();
-        all.sort_by(|(a, run), (b, other)| a.cmp(b).then(other.key().cmp(&run.key())));
-        all.dedup();
-        let more = more || own_more || all.len() > limit;
-        all.truncate(limit);
-        Answer::Dead { letters: all, more }
+        let limit = page::limit(limit);
+        let own = self.history.dead(after, limit);
+        let (letters, more) = page::join(limit, own, (letters, more), |(a, run), (b, other)| {
+            a.cmp(b).then(other.key().cmp(&run.key()))
+        });
+        Answer::Dead { letters, more }
     }
 }
 

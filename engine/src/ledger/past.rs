@@ -1,11 +1,12 @@
 //! What the ledger remembers of what is over: runs, and timers that are no more; and what it tells those who watch.
 
-use super::{Ledger, Routed, page};
+use super::{Ledger, Routed};
 use crate::departed::gone_since;
 use crate::feed::Feed;
 use crate::history::Kept;
 use crate::id::{RunId, TimerName, Uid};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
+use crate::page;
 use crate::time::WallTime;
 use crate::timer::RunRecord;
 
@@ -82,16 +83,20 @@ impl Ledger {
                 if !here && !self.history.knows(name) {
                     return Routed::Done(super::not_found(name));
                 }
-                let (runs, more) = self.history.runs(name, *before, page(*limit));
+                let (runs, more) = self.history.runs(name, *before, page::limit(*limit));
                 Routed::Done(Answer::Runs { runs, more })
             }
             Op::Dead { after, limit } => {
-                let (letters, more) = self.history.dead(after.as_ref(), page(*limit));
+                let (letters, more) = self.history.dead(after.as_ref(), page::limit(*limit));
                 Routed::Done(Answer::Dead { letters, more })
             }
             Op::News { after, limit } => {
                 let look = |uid| self.entry(uid).map(|entry| &entry.timer);
-                Routed::Done(Answer::News(self.feed.read(*after, page(*limit), look)))
+                Routed::Done(Answer::News(self.feed.read(
+                    *after,
+                    page::limit(*limit),
+                    look,
+                )))
             }
             _ => Routed::Done(Answer::Refused(Refusal::Precondition {
                 why: "is not a question about the past".into(),
@@ -109,7 +114,7 @@ impl Ledger {
         else {
             return gone_since();
         };
-        let (runs, more) = self.history.runs(name, *before, page(*limit));
+        let (runs, more) = self.history.runs(name, *before, page::limit(*limit));
         Answer::Runs { runs, more }
     }
 

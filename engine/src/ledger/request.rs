@@ -3,17 +3,10 @@
 use super::{Entry, Held, Ledger, Stance};
 use crate::id::{NodeId, TimerName, Uid};
 use crate::op::{Answer, Cancelled, Change, NewTime, Op, Refusal};
+use crate::page;
 use crate::schedule::{BadSchedule, Schedule};
 use crate::time::{Millis, WallTime};
 use crate::timer::{Asked, Awaits, Durability, NewTimer, Phase, Placement, Target, Timer};
-
-/// The most timers that one list answer carries.
-pub(crate) const LIST_MAX: u32 = 1_000;
-
-/// How many items an answer has at most, when so many are asked for.
-pub(crate) fn page(limit: u32) -> usize {
-    usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1)
-}
 
 /// Where an operation was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,18 +124,13 @@ impl Ledger {
 
     fn list(&self, after: Option<&TimerName>, limit: u32) -> Answer {
         use std::ops::Bound::{Excluded, Unbounded};
-        let limit = page(limit);
         let from = after.map_or(Unbounded, Excluded);
-        let mut uids = self.names.range((from, Unbounded)).map(|(_, uid)| *uid);
-        let timers: Vec<Timer> = uids
-            .by_ref()
-            .take(limit)
-            .filter_map(|uid| self.entry(uid))
-            .map(|entry| entry.timer.clone())
-            .collect();
+        let uids = self.names.range((from, Unbounded)).map(|(_, uid)| *uid);
+        let entries = uids.filter_map(|uid| self.entry(uid));
+        let (timers, more) = page::cut(page::limit(limit), entries.map(|entry| &entry.timer));
         Answer::List {
-            timers,
-            more: uids.next().is_some(),
+            timers: timers.into_iter().cloned().collect(),
+            more,
         }
     }
 
