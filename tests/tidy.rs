@@ -39,7 +39,7 @@ static FILES: LazyLock<Vec<(Source, Findings)>> = LazyLock::new(|| {
 type Rule = fn(&Source, &Findings) -> Vec<String>;
 
 /// Which crates of ours a crate may be made of; an arrow that is not here is not allowed.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("dormouse-proto", &[]),
     ("dormouse-engine", &[]),
     ("dormouse-store", &[]),
@@ -49,6 +49,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("dormouse-client", &["proto"]),
     ("dormouse", &["agent", "client", "server"]),
     ("dormouse-sim", &["engine", "store"]),
+    ("dormouse-large", &["client"]),
     (
         "dormouse-benches",
         &["agent", "client", "engine", "proto", "server", "store"],
@@ -88,9 +89,12 @@ fn source(path: &str) -> Source {
     }
 }
 
-/// Whether a file is compiled for tests only. The simulator is a program, although it stands among the tests.
+/// Whether a file is compiled for tests only. The simulator and the runs in the large are programs, although they stand
+/// among the tests.
 fn is_test_file(path: &str) -> bool {
-    let path = path.strip_prefix("tests/sim/").unwrap_or(path);
+    let program = path.strip_prefix("tests/sim/");
+    let program = program.or_else(|| path.strip_prefix("tests/large/"));
+    let path = program.unwrap_or(path);
     let mut parts = Path::new(path).components();
     parts.any(|part| {
         matches!(
