@@ -1,5 +1,6 @@
-# Thin: every target is one command that can be run by hand. `make check` never writes.
-# SEED=n replays one history of the simulator, SEEDS=n runs that many.
+# Thin: every target is one command that can be run by hand. `make check` never writes to the sources.
+# SEED=n replays one history of the simulator, SEEDS=n runs that many. SCALE=0.01 makes the large runs small, COUNTS=1
+# judges only what they count, LARGE="sleep flood" runs only these.
 
 SIM = cargo run --quiet --release --package dormouse-sim --
 ifdef SEED
@@ -8,11 +9,13 @@ else
 SIM_ARGS = --seeds $(or $(SEEDS),1000)
 endif
 
-.PHONY: check fix test sim demo bench full
+.PHONY: check fix test sim large demo bench bench-quick full
 
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	.ci/deny
 
 fix:
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
@@ -24,11 +27,18 @@ test:
 sim:
 	$(SIM) $(SIM_ARGS)
 
+large:
+	cargo build --quiet --release --package dormouse --package dormouse-large
+	cargo run --quiet --release --package dormouse-large -- --scale $(or $(SCALE),1) $(if $(COUNTS),--counts) $(LARGE)
+
 demo:
 	cargo run --quiet --release -- demo
 
 bench:
-	cargo bench --workspace
+	cargo bench --package dormouse-benches
+
+bench-quick:
+	BENCH_QUICK=1 cargo bench --package dormouse-benches
 
 full:
 	FULL=1 SEEDS=50000 .ci/run

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks what is in deploy/: manifests against the strict schemas of Kubernetes, units with systemd.
-# Installs its one Python package into target/venv. DORMOUSE_BIN=target/debug/dormouse also checks that
+# Installs its one Python package into target/venv. DORMOUSE_BIN=target/release/dormouse also checks that
 # the binary knows every flag that is used here.
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 //! `dormouse import`: timers from an export of Dormouse, or from what another scheduler has.
 //!
-//! The readers of foreign files (`kubernetes`, `dapr`) make [`Found`] of a text: timers as the wire has them, with a
+//! The readers of foreign files (`kubernetes`, `dapr`) make `Found` of a text: timers as the wire has them, with a
 //! report of what has no equivalent, and problems. The whole file is read and judged before anything is created.
 //! `foreign` creates; `native` puts an export back.
 

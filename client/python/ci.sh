@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything that must hold of the Python client. Installs what is pinned into target/python-venv.
-# With DORMOUSE_BIN=target/debug/dormouse it is also tried against real processes; arguments go to pytest.
+# With DORMOUSE_BIN=target/release/dormouse it is also tried against real processes; arguments go to pytest.
 set -eu
 cd "$(dirname "$0")"
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Bad input over the wire, from a client that is not ours: DORMOUSE_BIN=target/debug/dormouse tests/bad_input/run.sh
+# Bad input over the wire, from a client that is not ours: DORMOUSE_BIN=target/release/dormouse tests/bad_input/run.sh
 # Arguments are words: only groups whose names contain one of them are run. Installs into target/bad-input.
 set -eu
 : "${DORMOUSE_BIN:?says which binary of dormouse is tried}"
