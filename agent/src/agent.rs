@@ -117,10 +117,10 @@ impl Agent {
             link: happened,
             asks: asked,
         };
-        let task = Task::new(recovered, writer.clone(), Arc::clone(&executor), mailbox)?;
+        let (task, newest) = Task::new(recovered, writer.clone(), Arc::clone(&executor), mailbox)?;
         let feed = Feed {
             counter: Uuid::now_v7().as_u128(),
-            newest: task.newest_change(),
+            newest,
         };
         let stop = CancellationToken::new();
         let (ended_sender, ended) = watch::channel(None);

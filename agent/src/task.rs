@@ -1,13 +1,6 @@
-//! The one task that owns the base.
+//! What stands around the base: the link, those who ask, and the executor.
 //!
-//! ```text
-//! executor --Settled, places-->  |       | --records--> journal (one group a turn)
-//! link     --Heard, Connected--> | turns |                 |
-//! API      --Asked-------------> |       | --effects--> wait until that group and all before it are durable,
-//! clock    --Tick--------------> |       |              then link, API, executor: in the order of the turns
-//! ```
-//!
-//! What waits is taken as one turn; the next is decided while the last one's group is on its way to the disk.
+//! The loop itself, and the rule that nothing is said or launched before it is durable, is the shell's.
 
 #[cfg(test)]
 mod tests;
@@ -16,28 +9,20 @@ use crate::config::Error;
 use crate::events;
 use crate::executor::Executor;
 use crate::link::{Event, Outgoing};
-use dormouse_edge::clock::{self, Alarm};
+use dormouse_edge::clock;
+use dormouse_edge::shell::{self, Around, Course, Shell};
 use dormouse_engine::base::{Base, Effect, Input, View};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::op::{Answer, Op};
-use dormouse_engine::record::Record;
-use dormouse_engine::time::{Deadlines, Now};
-use dormouse_store::{Entry, Ticket, Writer};
-use std::collections::{BTreeMap, VecDeque};
+use dormouse_store::Writer;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs of one turn; more wait for the next one, so that no turn holds up a launch for long.
 const TURN_INPUTS_MAX: usize = 512;
-/// Turns whose groups may be on their way to the disk at once.
-const TURNS_MAX: usize = 64;
-/// Bytes that may wait for the disk before no further turn is decided.
-const WAITING_BYTES_MAX: usize = 16 << 20;
 /// Requests that wait for the coordinator at once; the reply of one more is dropped.
 const ASKS_MAX: usize = 65_536;
-/// A base whose deadline is over although nothing follows from it is asked again after this.
-const REST: Duration = Duration::from_millis(10);
 
 /// What others want of the task.
 pub(crate) enum Ask {
@@ -66,13 +51,13 @@ pub(crate) enum End {
     Clashed,
 }
 
-/// The base and everything that its decisions reach.
-pub(crate) struct Task {
-    base: Base,
-    writer: Writer,
+/// The base with its shell.
+pub(crate) struct Task(Shell<Base, Surroundings>);
+
+/// What the base's decisions reach.
+struct Surroundings {
     executor: Arc<Executor>,
     mailbox: Mailbox,
-    alarm: Alarm,
     /// Taken from the mailbox, but not yet part of a turn.
     event: Option<Event>,
     ask: Option<Ask>,
@@ -80,25 +65,19 @@ pub(crate) struct Task {
     outgoing: Option<Outgoing>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
     ask_last: u64,
-    /// Decided turns whose effects were not performed yet, the oldest first.
-    turns: VecDeque<Turn>,
-    /// The last turn was for a deadline, and nothing followed from it.
-    restless: bool,
+    /// Those who want to see what is after the next turn.
+    viewers: Vec<oneshot::Sender<View>>,
     /// The number of the newest durable change, for those who watch.
     newest: watch::Sender<u64>,
-    /// The number of the newest change that is a part of a turn.
-    submitted: u64,
     end: Option<End>,
 }
 
-/// What is still to be done of one turn.
-struct Turn {
-    /// Its group; none if it has no records.
-    durable: Option<Ticket>,
-    effects: Vec<Effect>,
-    /// The connection that its messages were meant for: a later one has another session.
+/// What goes along with a turn.
+struct About {
+    /// The connection that its messages are meant for: a later one has another session.
     outgoing: Option<Outgoing>,
-    /// The number of the newest change after it.
+    /// The number of the newest change after it. A timer that is in no journal changes without a record, and nobody
+    /// but those who watch may have to hear of it.
     newest: u64,
 }
 
@@ -112,88 +91,55 @@ impl Task {
         writer: Writer,
         executor: Arc<Executor>,
         mailbox: Mailbox,
-    ) -> Result<Self, Error> {
-        let submitted = base.newest_change();
-        let newest = watch::channel(submitted).0;
-        let mut task = Self {
-            base,
-            writer,
+    ) -> Result<(Self, watch::Receiver<u64>), Error> {
+        let (newest, told) = watch::channel(base.newest_change());
+        let around = Surroundings {
             executor,
             mailbox,
-            alarm: Alarm::new().map_err(Error::system("a timer"))?,
             event: None,
             ask: None,
             outgoing: None,
             waiting: BTreeMap::new(),
             ask_last: 0,
-            turns: VecDeque::new(),
-            restless: false,
+            viewers: Vec::new(),
             newest,
-            submitted,
             end: None,
         };
-        task.submit(first);
-        Ok(task)
-    }
-
-    /// How to hear that something has changed.
-    pub(crate) fn newest_change(&self) -> watch::Receiver<u64> {
-        self.newest.subscribe()
+        let shell = Shell::new((base, first), writer, around).map_err(Error::system("a timer"))?;
+        Ok((Self(shell), told))
     }
 
     /// Runs until the base has stopped.
     ///
     /// # Errors
     /// If a group could not be made durable.
-    pub(crate) async fn run(mut self) -> Result<End, Error> {
-        loop {
-            self.perform_durable();
-            if let Some(end) = self.end {
-                return Ok(end);
+    pub(crate) async fn run(self) -> Result<End, Error> {
+        match self.0.run().await {
+            Ok(around) => Ok(around.end.unwrap_or(End::Stopped)),
+            Err(shell::Error::Append(why)) => {
+                events::journal_failed(&why);
+                Err(why.into())
             }
-            let has_room =
-                self.turns.len() < TURNS_MAX && self.writer.waiting_bytes() < WAITING_BYTES_MAX;
-            let deadlines = self.base.next_deadline();
-            let rests = self.restless;
-            tokio::select! {
-                biased;
-                durable = durable(&mut self.turns) => {
-                    durable.inspect_err(events::journal_failed)?;
-                }
-                () = news(&self.executor, &mut self.mailbox, &mut self.event, &mut self.ask), if has_room => {
-                    self.turn();
-                }
-                due = ring(&mut self.alarm, deadlines, rests), if has_room => {
-                    due.map_err(Error::system("a timer"))?;
-                    self.turn();
-                }
-            }
+            Err(shell::Error::Alarm(why)) => Err(Error::system("a timer")(why)),
         }
     }
+}
 
-    /// Everything that waits, as one turn.
-    fn turn(&mut self) {
-        let inputs = self.gather();
-        let now = clock::now();
-        let tick = is_due(self.base.next_deadline(), now).then_some(Input::Tick);
-        let inputs: Vec<Input> = tick.into_iter().chain(inputs).collect();
-        if inputs.is_empty() {
+impl Around<Base> for Surroundings {
+    type About = About;
+
+    /// What it takes it leaves in `event` and `ask`.
+    async fn ready(&mut self) {
+        if self.event.is_some() || self.ask.is_some() {
             return;
         }
-        let is_tick = inputs == [Input::Tick];
-        let decision = self.base.handle(now, inputs);
-        self.note_rest(is_tick && decision.is_empty(), now);
-        self.submit(decision);
-    }
-
-    /// A deadline that stays over although the base was called would be called again at once, for ever, and
-    /// keep this thread from what else it has to do.
-    fn note_rest(&mut self, was_idle_tick: bool, now: Now) {
-        let over = is_due(self.base.next_deadline(), now);
-        if over && was_idle_tick && !self.restless {
-            events::restless();
+        tokio::select! {
+            biased;
+            () = self.executor.changed() => {}
+            // A closed channel has no news any more.
+            Some(next) = self.mailbox.link.recv() => self.event = Some(next),
+            Some(next) = self.mailbox.asks.recv() => self.ask = Some(next),
         }
-        self.restless = over && was_idle_tick;
     }
 
     fn gather(&mut self) -> Vec<Input> {
@@ -233,68 +179,19 @@ impl Task {
         inputs
     }
 
-    fn admit(&mut self, ask: Ask) -> Option<Input> {
-        match ask {
-            Ask::Op(..) if self.waiting.len() >= ASKS_MAX => None,
-            Ask::Op(op, reply) => {
-                self.ask_last += 1;
-                self.waiting.insert(self.ask_last, reply);
-                Some(Input::Asked {
-                    ask: self.ask_last,
-                    op,
-                })
-            }
-            Ask::View(reply) => {
-                // Who asked may be gone.
-                let _ = reply.send(self.base.view(clock::now()));
-                None
-            }
-            Ask::Stop => Some(Input::Stop),
+    fn about(&mut self, base: &Base) -> Option<About> {
+        for viewer in self.viewers.drain(..) {
+            // Who asked may be gone.
+            let _ = viewer.send(base.view(clock::now()));
         }
-    }
-
-    fn submit(&mut self, decision: Decision<Effect>) {
-        let newest = self.base.newest_change();
-        // A timer that is in no journal changes without a record, and nobody but those who watch may have to hear of it.
-        let has_news = newest != self.submitted;
-        if decision.is_empty() && !has_news {
-            return;
-        }
-        self.submitted = newest;
-        let Decision {
-            records, effects, ..
-        } = decision;
-        let durable = (!records.is_empty())
-            .then(|| self.writer.submit(records.into_iter().map(entry).collect()));
-        self.turns.push_back(Turn {
-            durable,
-            effects,
+        Some(About {
             outgoing: self.outgoing.clone(),
-            newest,
-        });
+            newest: base.newest_change(),
+        })
     }
 
-    /// Performs the turns that have nothing left to wait for, up to the one that ends it all: a node that has left says
-    /// hello to nobody.
-    fn perform_durable(&mut self) {
-        while self.end.is_none()
-            && self
-                .turns
-                .front()
-                .is_some_and(|turn| turn.durable.is_none())
-        {
-            let Some(turn) = self.turns.pop_front() else {
-                return;
-            };
-            for effect in turn.effects {
-                self.perform(effect, turn.outgoing.as_ref());
-            }
-            self.newest
-                .send_if_modified(|told| std::mem::replace(told, turn.newest) != turn.newest);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect, outgoing: Option<&Outgoing>) {
+    fn perform(&mut self, effect: Effect, about: Option<&About>) {
+        let outgoing = about.and_then(|about| about.outgoing.as_ref());
         match effect {
             Effect::Send(message) => {
                 if let Some(outgoing) = outgoing {
@@ -318,55 +215,41 @@ impl Task {
             Effect::Clashed => self.end = Some(End::Clashed),
         }
     }
-}
 
-/// Waits until the group of the oldest turn is durable; for ever if there is none.
-async fn durable(turns: &mut VecDeque<Turn>) -> Result<(), dormouse_store::Error> {
-    let Some(turn) = turns.front_mut() else {
-        return std::future::pending().await;
-    };
-    if let Some(ticket) = &mut turn.durable {
-        ticket.await?;
-        turn.durable = None;
+    fn performed(&mut self, about: About) {
+        self.newest
+            .send_if_modified(|told| std::mem::replace(told, about.newest) != about.newest);
     }
-    Ok(())
-}
 
-/// Waits until there is something for a turn. What it takes it leaves in `event` and `ask`.
-async fn news(
-    executor: &Executor,
-    mailbox: &mut Mailbox,
-    event: &mut Option<Event>,
-    ask: &mut Option<Ask>,
-) {
-    if event.is_some() || ask.is_some() {
-        return;
+    fn restless(&self) {
+        events::restless();
     }
-    tokio::select! {
-        biased;
-        () = executor.changed() => {}
-        // A closed channel has no news any more.
-        Some(next) = mailbox.link.recv() => *event = Some(next),
-        Some(next) = mailbox.asks.recv() => *ask = Some(next),
+
+    fn course(&self) -> Course {
+        match self.end {
+            Some(_) => Course::Leave,
+            None => Course::On,
+        }
     }
 }
 
-/// Waits for a deadline; for a moment at least, if the last one was over and nothing followed.
-async fn ring(alarm: &mut Alarm, at: Deadlines, rests: bool) -> std::io::Result<()> {
-    if rests {
-        tokio::time::sleep(REST).await;
-    }
-    alarm.until(at.wall, at.boot).await
-}
-
-fn is_due(deadlines: Deadlines, now: Now) -> bool {
-    deadlines.wall.is_some_and(|wall| wall <= now.wall)
-        || deadlines.boot.is_some_and(|boot| boot <= now.boot)
-}
-
-fn entry(record: Record) -> Entry {
-    match record.value {
-        Some(value) => Entry::put(record.key, value),
-        None => Entry::delete(record.key),
+impl Surroundings {
+    fn admit(&mut self, ask: Ask) -> Option<Input> {
+        match ask {
+            Ask::Op(..) if self.waiting.len() >= ASKS_MAX => None,
+            Ask::Op(op, reply) => {
+                self.ask_last += 1;
+                self.waiting.insert(self.ask_last, reply);
+                Some(Input::Asked {
+                    ask: self.ask_last,
+                    op,
+                })
+            }
+            Ask::View(reply) => {
+                self.viewers.push(reply);
+                None
+            }
+            Ask::Stop => Some(Input::Stop),
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod listen;
 pub mod request;
 pub mod session;
+pub mod shell;
 pub mod statuses;
 pub mod timers;
 pub mod transfer;

@@ -93,6 +93,8 @@ pub enum Fault {
     MiscountOccurrences,
     /// With overlap REPLACE the earlier run keeps its right.
     KeepTheReplaced,
+    /// A shell performs what a turn wants done before the turn is durable.
+    SpeakBeforeDurable,
 }
 
 #[cfg(feature = "planted-faults")]

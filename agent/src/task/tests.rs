@@ -72,11 +72,11 @@ fn start(journal: impl Journal + 'static) -> Fixture {
         link: happened,
         asks: asked,
     };
-    let task = Task::new(recovered, writer, Arc::clone(&executor), mailbox).unwrap();
+    let (task, newest) = Task::new(recovered, writer, Arc::clone(&executor), mailbox).unwrap();
     Fixture {
         asks,
         executor,
-        newest: task.newest_change(),
+        newest,
         task: tokio::spawn(task.run()),
         _link: link,
     }

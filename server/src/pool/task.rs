@@ -1,68 +1,57 @@
-//! The loop of one pool: gather what waits, decide once, make it durable, perform.
+//! What stands around the machine of one pool: its mail, the connections of nodes, those who ask and those who look.
 //!
-//! ```text
-//!   mail ----> turn 7: decide -----> journal: groups 5, 6 in flight
-//!   alarm ---/   |                      |
-//!                +-- effects of 7 wait  +--> effects of 5, then 6, then 7
-//! ```
-//!
-//! Later turns are decided while earlier ones are written, but not many: what comes meanwhile shares the next
-//! turn. Effects are performed in the order of the turns, each after its records are durable, also if it has
-//! none of its own. If an append fails nothing more is performed, and the process has to end.
+//! The loop itself, and the rule that nothing is told before it is durable, is the shell's.
 
 use super::{Handle, MAILBOX, Mail, Seen};
 use crate::Error;
 use crate::events;
 use crate::session::Outbox;
-use dormouse_edge::clock::{self, Alarm};
+use dormouse_edge::clock;
+use dormouse_edge::shell::{self, Around, Course, Shell};
 use dormouse_edge::timers::Feed;
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::PoolId;
 use dormouse_engine::ledger::Exported;
 use dormouse_engine::op::Answer;
 use dormouse_engine::pool::{Config, Effect, Input, Link, Pool};
-use dormouse_engine::record::Record;
-use dormouse_store::{self as store, Disk, Entry, Journal, Kind, Writer};
-use std::collections::{BTreeMap, VecDeque};
+use dormouse_store::{self as store, Disk, Journal, Kind, Writer};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 /// Inputs of one turn at most, so that a burst does not keep the first of it waiting for long.
 const TURN_MAX: usize = 1024;
-/// Turns that may wait for the journal: one is being written, one is ready.
-const AHEAD: usize = 2;
-/// A pool whose deadline is over although nothing follows from it is asked again after this.
-const REST: Duration = Duration::from_millis(10);
 
 /// The task of one pool.
 pub(crate) struct Task {
     pool: PoolId,
-    machine: Pool,
     writer: Writer,
-    alarm: Alarm,
+    shell: Shell<Pool, Surroundings>,
+}
+
+/// What the machine's decisions reach.
+struct Surroundings {
+    pool: PoolId,
     mail: mpsc::Receiver<Mail>,
-    written: mpsc::UnboundedReceiver<Written>,
-    tell_written: mpsc::UnboundedSender<Written>,
-    /// Decided, and not durable yet; oldest first.
-    turns: VecDeque<Turn>,
+    /// Taken from the mail, but not yet part of a turn.
+    letters: Vec<Mail>,
     /// What the shell itself has to tell the machine.
     noticed: Vec<Input>,
     links: BTreeMap<Link, Outbox>,
     asks: BTreeMap<u64, oneshot::Sender<Answer>>,
     last_ask: u64,
+    /// Those who want to see what is after the next turn.
+    viewers: Vec<Viewer>,
     /// The number of the newest durable change, for those who watch.
     newest: watch::Sender<u64>,
-    restless: bool,
+    /// The number of the newest change that is a part of a turn.
+    decided: u64,
+    course: Course,
 }
 
-type Written = Result<u64, store::Error>;
-
-/// What waits for the records of a turn.
-#[derive(Default)]
-struct Turn {
-    effects: Vec<Effect>,
+/// What is shown when a turn is performed.
+struct Shown {
     views: Vec<View>,
     /// The number of the newest change after it.
     newest: u64,
@@ -78,13 +67,6 @@ enum View {
 enum Viewer {
     Seen(oneshot::Sender<Seen>),
     Exported(oneshot::Sender<Exported>),
-}
-
-/// Whether the loop goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Turn,
-    End,
 }
 
 /// Recovers the pool of `config` from `dir`. The task that is returned has to be run.
@@ -137,8 +119,8 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
     } = recovered;
     events::pool_opened(&pool, machine.ledger().len(), position);
     let (mail, receiver) = mpsc::channel(MAILBOX);
-    let (tell_written, written) = mpsc::unbounded_channel();
-    let (newest, told) = watch::channel(machine.ledger().newest_change());
+    let decided = machine.ledger().newest_change();
+    let (newest, told) = watch::channel(decided);
     let handle = Handle {
         pool: pool.clone(),
         mail,
@@ -147,23 +129,24 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
             newest: told,
         },
     };
-    let mut task = Task {
-        pool,
-        machine,
-        writer,
-        alarm: Alarm::new()?,
+    let around = Surroundings {
+        pool: pool.clone(),
         mail: receiver,
-        written,
-        tell_written,
-        turns: VecDeque::new(),
+        letters: Vec::new(),
         noticed: Vec::new(),
         links: BTreeMap::new(),
         asks: BTreeMap::new(),
         last_ask: 0,
+        viewers: Vec::new(),
         newest,
-        restless: false,
+        decided,
+        course: Course::On,
     };
-    task.submit(first, Vec::new());
+    let task = Task {
+        pool,
+        writer: writer.clone(),
+        shell: Shell::new((machine, first), writer, around)?,
+    };
     Ok((handle, task))
 }
 
@@ -172,199 +155,155 @@ impl Task {
     ///
     /// # Errors
     /// If something could not be made durable: then nothing more was answered.
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
-        let mut letters = Vec::with_capacity(TURN_MAX);
-        while self.step(&mut letters).await? == Next::Turn {}
-        while !self.turns.is_empty() {
-            let written = self.written.recv().await;
-            self.perform(written)?;
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let Self {
+            pool,
+            writer,
+            shell,
+        } = self;
+        match shell.run().await {
+            Ok(_) => {}
+            Err(shell::Error::Append(why)) => return Err(Error::Append { pool, why }),
+            Err(shell::Error::Alarm(why)) => return Err(why.into()),
         }
-        let writer = self.writer;
         let closed = tokio::task::spawn_blocking(move || writer.close()).await;
         closed.map_err(|why| Error::Task {
-            pool: self.pool,
+            pool,
             why: why.to_string(),
         })
     }
+}
 
-    async fn step(&mut self, letters: &mut Vec<Mail>) -> Result<Next, Error> {
-        let may_decide = self.turns.len() < AHEAD;
-        if may_decide && !self.noticed.is_empty() {
-            self.turn(letters);
-            return Ok(Next::Turn);
+impl Around<Pool> for Surroundings {
+    type About = Shown;
+
+    async fn ready(&mut self) {
+        if self.noticed.is_empty()
+            && self.letters.is_empty()
+            && self.mail.recv_many(&mut self.letters, TURN_MAX).await == 0
+        {
+            self.course = Course::Finish;
         }
-        let at = self.machine.next_deadline();
-        let rests = self.restless;
-        tokio::select! {
-            biased;
-            written = self.written.recv() => self.perform(written)?,
-            count = self.mail.recv_many(letters, TURN_MAX), if may_decide => {
-                if count == 0 {
-                    return Ok(Next::End);
-                }
-                return Ok(self.turn(letters));
-            }
-            rang = ring(&mut self.alarm, (at.wall, at.boot), rests), if may_decide => {
-                rang?;
-                self.noticed.push(Input::Tick);
-                return Ok(self.turn(letters));
-            }
-        }
-        Ok(Next::Turn)
     }
 
-    /// Decides one turn from all that waits.
-    fn turn(&mut self, letters: &mut Vec<Mail>) -> Next {
+    fn gather(&mut self) -> Vec<Input> {
         let mut inputs = std::mem::take(&mut self.noticed);
-        let is_tick = inputs == [Input::Tick] && letters.is_empty();
-        let mut views = Vec::new();
-        let mut next = Next::Turn;
-        for letter in letters.drain(..) {
-            match letter {
-                Mail::Opened { link, outbox } => {
-                    self.links.insert(link, outbox);
+        for letter in std::mem::take(&mut self.letters) {
+            inputs.extend(self.open(letter));
+        }
+        inputs
+    }
+
+    fn about(&mut self, machine: &Pool) -> Option<Shown> {
+        let newest = machine.ledger().newest_change();
+        let has_news = std::mem::replace(&mut self.decided, newest) != newest;
+        let viewers = std::mem::take(&mut self.viewers).into_iter();
+        let views: Vec<View> = viewers.map(|viewer| self.show(machine, viewer)).collect();
+        (has_news || !views.is_empty()).then_some(Shown { views, newest })
+    }
+
+    fn perform(&mut self, effect: Effect, _: Option<&Shown>) {
+        match effect {
+            Effect::Send { link, message } => {
+                let heard = self
+                    .links
+                    .get(&link)
+                    .is_none_or(|outbox| outbox.send(message));
+                if !heard {
+                    self.hang_up(link);
                 }
-                Mail::Said { link, message } => inputs.push(Input::Said {
-                    link,
-                    message: *message,
-                }),
-                Mail::Closed { link } => {
-                    self.links.remove(&link);
-                    inputs.push(Input::Closed { link });
-                }
-                Mail::Asked { op, answer } => {
-                    self.last_ask += 1;
-                    self.asks.insert(self.last_ask, answer);
-                    inputs.push(Input::Asked {
-                        ask: self.last_ask,
-                        op,
-                    });
-                }
-                Mail::Brought { restore, answer } => {
-                    self.last_ask += 1;
-                    self.asks.insert(self.last_ask, answer);
-                    inputs.push(Input::Brought {
-                        ask: self.last_ask,
-                        restore,
-                    });
-                }
-                Mail::Viewed { answer } => views.push(Viewer::Seen(answer)),
-                Mail::Exported { answer } => views.push(Viewer::Exported(answer)),
-                Mail::Stop => next = Next::End,
             }
-        }
-        let now = clock::now();
-        let decision = self.machine.handle(now, inputs);
-        self.note_rest(is_tick && decision.is_empty(), now);
-        self.submit(decision, views);
-        next
-    }
-
-    /// A deadline that stays over although the machine was called would be called again at once, for ever.
-    fn note_rest(&mut self, was_idle_tick: bool, now: dormouse_engine::time::Now) {
-        let at = self.machine.next_deadline();
-        let over =
-            at.wall.is_some_and(|it| it <= now.wall) || at.boot.is_some_and(|it| it <= now.boot);
-        if over && was_idle_tick && !self.restless {
-            events::pool_restless(&self.pool);
-        }
-        self.restless = over && was_idle_tick;
-    }
-
-    /// Hands the records to the journal; the rest waits for them, and for those before them.
-    fn submit(&mut self, decision: Decision<Effect>, viewers: Vec<Viewer>) {
-        let Decision {
-            records, effects, ..
-        } = decision;
-        let views = viewers
-            .into_iter()
-            .map(|viewer| self.show(viewer))
-            .collect();
-        let turn = Turn {
-            effects,
-            views,
-            newest: self.machine.ledger().newest_change(),
-        };
-        let tell = self.tell_written.clone();
-        let done = move |written| {
-            // Nobody listens only when the task is gone, and then nothing waits for this.
-            let _ = tell.send(written);
-        };
-        if !records.is_empty() {
-            self.turns.push_back(turn);
-            self.writer
-                .submit_then(records.into_iter().map(entry).collect(), done);
-        } else if self.turns.is_empty() {
-            self.carry_out(turn);
-        } else {
-            self.turns.push_back(turn);
-            self.writer.barrier_then(done);
-        }
-    }
-
-    fn show(&self, viewer: Viewer) -> View {
-        match viewer {
-            Viewer::Seen(answer) => View::Seen(answer, self.seen()),
-            Viewer::Exported(answer) => {
-                let exported = self.machine.ledger().export(clock::now().wall);
-                View::Exported(answer, Box::new(exported))
-            }
-        }
-    }
-
-    fn seen(&self) -> Seen {
-        Seen {
-            view: self.machine.view(),
-            index: self.machine.ledger().index(),
-            connected: self.links.len(),
-        }
-    }
-
-    /// The oldest turn is durable.
-    fn perform(&mut self, written: Option<Written>) -> Result<(), Error> {
-        let written = written.expect("the task holds a sender of its own");
-        written.map_err(|why| Error::Append {
-            pool: self.pool.clone(),
-            why,
-        })?;
-        let turn = self
-            .turns
-            .pop_front()
-            .expect("each turn that waits is answered once");
-        self.carry_out(turn);
-        Ok(())
-    }
-
-    fn carry_out(&mut self, turn: Turn) {
-        for effect in turn.effects {
-            match effect {
-                Effect::Send { link, message } => {
-                    let heard = self
-                        .links
-                        .get(&link)
-                        .is_none_or(|outbox| outbox.send(message));
-                    if !heard {
-                        self.hang_up(link);
-                    }
+            // What was sent before is still delivered.
+            Effect::Close { link } => drop(self.links.remove(&link)),
+            Effect::Answer { ask, answer } => {
+                if let Some(waiting) = self.asks.remove(&ask) {
+                    // Who does not wait any more has lost nothing by it.
+                    let _ = waiting.send(answer);
                 }
-                // What was sent before is still delivered.
-                Effect::Close { link } => drop(self.links.remove(&link)),
-                Effect::Answer { ask, answer } => {
-                    if let Some(waiting) = self.asks.remove(&ask) {
-                        // Who does not wait any more has lost nothing by it.
-                        let _ = waiting.send(answer);
-                    }
-                }
-                Effect::Note(note) => events::note(&self.pool, &note),
             }
+            Effect::Note(note) => events::note(&self.pool, &note),
         }
+    }
+
+    fn performed(&mut self, shown: Shown) {
         self.newest
-            .send_if_modified(|told| std::mem::replace(told, turn.newest) != turn.newest);
-        for view in turn.views {
+            .send_if_modified(|told| std::mem::replace(told, shown.newest) != shown.newest);
+        for view in shown.views {
             // Who does not wait any more has lost nothing by it.
             match view {
                 View::Seen(viewer, seen) => drop(viewer.send(seen)),
                 View::Exported(viewer, exported) => drop(viewer.send(*exported)),
+            }
+        }
+    }
+
+    fn restless(&self) {
+        events::pool_restless(&self.pool);
+    }
+
+    fn course(&self) -> Course {
+        self.course
+    }
+}
+
+impl Surroundings {
+    fn open(&mut self, letter: Mail) -> Option<Input> {
+        match letter {
+            Mail::Opened { link, outbox } => {
+                self.links.insert(link, outbox);
+                None
+            }
+            Mail::Said { link, message } => Some(Input::Said {
+                link,
+                message: *message,
+            }),
+            Mail::Closed { link } => {
+                self.links.remove(&link);
+                Some(Input::Closed { link })
+            }
+            Mail::Asked { op, answer } => {
+                let ask = self.expect(answer);
+                Some(Input::Asked { ask, op })
+            }
+            Mail::Brought { restore, answer } => {
+                let ask = self.expect(answer);
+                Some(Input::Brought { ask, restore })
+            }
+            Mail::Viewed { answer } => {
+                self.viewers.push(Viewer::Seen(answer));
+                None
+            }
+            Mail::Exported { answer } => {
+                self.viewers.push(Viewer::Exported(answer));
+                None
+            }
+            Mail::Stop => {
+                self.course = Course::Finish;
+                None
+            }
+        }
+    }
+
+    /// Somebody waits for an answer; it will carry this number.
+    fn expect(&mut self, answer: oneshot::Sender<Answer>) -> u64 {
+        self.last_ask += 1;
+        self.asks.insert(self.last_ask, answer);
+        self.last_ask
+    }
+
+    fn show(&self, machine: &Pool, viewer: Viewer) -> View {
+        match viewer {
+            Viewer::Seen(answer) => {
+                let seen = Seen {
+                    view: machine.view(),
+                    index: machine.ledger().index(),
+                    connected: self.links.len(),
+                };
+                View::Seen(answer, seen)
+            }
+            Viewer::Exported(answer) => {
+                let exported = machine.ledger().export(clock::now().wall);
+                View::Exported(answer, Box::new(exported))
             }
         }
     }
@@ -376,24 +315,5 @@ impl Task {
             outbox.cut_off();
         }
         self.noticed.push(Input::Closed { link });
-    }
-}
-
-type Deadline = (
-    Option<dormouse_engine::time::WallTime>,
-    Option<dormouse_engine::time::BootTime>,
-);
-
-async fn ring(alarm: &mut Alarm, (wall, boot): Deadline, rests: bool) -> std::io::Result<()> {
-    if rests {
-        tokio::time::sleep(REST).await;
-    }
-    alarm.until(wall, boot).await
-}
-
-fn entry(record: Record) -> Entry {
-    match record.value {
-        Some(value) => Entry::put(record.key, value),
-        None => Entry::delete(record.key),
     }
 }

@@ -149,7 +149,7 @@ impl World {
             .coordinator
             .running
             .as_ref()
-            .map(|it| it.machine.ledger().index());
+            .map(|it| it.machine().ledger().index());
         let index = index.unwrap_or(LogIndex(0));
         self.see(&Fact::Answered {
             request: ask,

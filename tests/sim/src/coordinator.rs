@@ -6,9 +6,10 @@ use crate::network::Wire;
 use crate::node::pool;
 use crate::process::Who;
 use crate::world::{Event, World};
-use dormouse_engine::decision::Decision;
 use dormouse_engine::message::{CoordinatorMessage, Reply};
+use dormouse_engine::planted::{self, Fault};
 use dormouse_engine::pool::{Config, Effect, Input, Note, Pool};
+use dormouse_engine::record::Record;
 use dormouse_engine::time::Millis;
 
 impl World {
@@ -26,12 +27,15 @@ impl World {
         };
         let clocks = self.coordinator.clock.now(self.now);
         let recovered = Pool::recover(config, self.coordinator.disk.load(), clocks);
-        let (pool, decision) = recovered.expect("what a pool has written it can read");
+        let (pool, first) = recovered.expect("what a pool has written it can read");
         let alarm = pool.next_deadline();
-        self.coordinator.begin(pool);
+        self.coordinator.begin(pool, self.plan.ahead);
         let life = self.coordinator.life;
         self.note(|| format!("the coordinator starts its life {life}"));
-        self.submit_coordinator(decision);
+        let is_empty = first.effects.is_empty();
+        let running = self.coordinator.alive(life);
+        let group = running.and_then(|it| it.shell.submit(first, None));
+        self.write_coordinator(group, is_empty);
         self.set_alarm(Who::Coordinator, alarm);
     }
 
@@ -54,7 +58,9 @@ impl World {
         let Some(running) = self.coordinator.alive(life) else {
             return;
         };
-        running.roused = false;
+        if !running.may_begin() {
+            return;
+        }
         let inputs: Vec<Input> = running.inbox.drain(..).collect();
         if self.trace.is_on() {
             for input in &inputs {
@@ -64,34 +70,37 @@ impl World {
         let Some(running) = self.coordinator.alive(life) else {
             return;
         };
-        let decision = running.decide(clocks, inputs);
-        let checked = running.machine.check();
-        let alarm = running.machine.next_deadline();
+        let (mut group, mut is_silent) = (None, true);
+        if !inputs.is_empty() || running.shell.is_due(clocks) {
+            group = running.shell.decide(clocks, inputs, |_, effects| {
+                is_silent = effects.is_empty();
+                None
+            });
+        }
+        let checked = running.machine().check();
+        let alarm = running.shell.next_deadline();
         if let Err(broken) = checked {
             self.accuse("the invariants of the pool hold", None, broken);
         }
-        if let Some(decision) = decision {
-            self.submit_coordinator(decision);
-        }
+        self.write_coordinator(group, is_silent);
         self.check_watch();
         self.set_alarm(Who::Coordinator, alarm);
+        self.go_on(Who::Coordinator);
     }
 
-    fn submit_coordinator(&mut self, decision: Decision<Effect>) {
-        if decision.is_empty() {
+    /// The group of a turn goes to the disk, and its effects wait for it.
+    fn write_coordinator(&mut self, group: Option<Vec<Record>>, is_silent: bool) {
+        if group.is_none() && is_silent {
             return;
         }
         let (sync, now, life) = (self.draw_sync(), self.now, self.coordinator.life);
-        let Some(running) = &mut self.coordinator.running else {
-            return;
-        };
-        let written = running.submit(decision, None, self.plan.speaks_first);
-        if written {
-            running.disk_free = running.disk_free.max(now).plus(sync);
-            let at = running.disk_free;
+        let speaks = group.is_none() || planted::is(Fault::SpeakBeforeDurable);
+        let running = self.coordinator.alive(life);
+        if let Some((running, group)) = running.zip(group) {
+            let at = running.write(group, now, sync);
             self.at(at, Event::Durable(Who::Coordinator, life));
         }
-        if !written || self.plan.speaks_first {
+        if speaks {
             self.perform_coordinator(life);
         }
     }

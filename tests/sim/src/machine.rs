@@ -21,7 +21,7 @@ impl World {
         let alarm = node
             .process
             .clock
-            .at_deadline(running.machine.next_deadline());
+            .at_deadline(running.shell.next_deadline());
         let alarm = alarm.filter(|_| alarm_works);
         node.asleep = Some(self.now);
         node.sleeps += 1;

@@ -10,11 +10,12 @@ use crate::plan::NodePlan;
 use crate::process::{Process, Who};
 use crate::world::{Event, World};
 use dormouse_engine::base::{Base, Config, Effect, Input, View};
-use dormouse_engine::decision::Decision;
-use dormouse_engine::id::{NodeId, PoolId, RackId, Token};
+use dormouse_engine::id::{NodeId, PoolId, RackId, Token, Uid};
 use dormouse_engine::message::{
     Act, Capacity, CoordinatorMessage, NodeMessage, Order, Reply, Report,
 };
+use dormouse_engine::planted::{self, Fault};
+use dormouse_engine::record::Record;
 use dormouse_engine::time::{BootTime, Millis};
 use dormouse_engine::timer::HandlerName;
 use std::collections::{BTreeSet, VecDeque};
@@ -61,6 +62,14 @@ pub(crate) fn handler(name: &str) -> HandlerName {
     HandlerName::new(name).expect("a good name")
 }
 
+/// The run that an effect launches.
+fn launched(effect: &Effect) -> Option<(Uid, Token)> {
+    match effect {
+        Effect::Launch { run, .. } => Some((run.uid, run.token)),
+        _ => None,
+    }
+}
+
 impl Node {
     pub(crate) fn new(plan: &NodePlan) -> Self {
         let places = plan
@@ -93,7 +102,7 @@ impl Node {
     /// What its operator sees, if its process is up.
     pub(crate) fn view(&self, now: Moment) -> Option<View> {
         let running = self.process.running.as_ref()?;
-        Some(running.machine.view(self.process.clock.now(now)))
+        Some(running.machine().view(self.process.clock.now(now)))
     }
 
     /// What it hears that the oracle has to know.
@@ -132,8 +141,8 @@ impl World {
         };
         let clocks = node.process.clock.now(now);
         let recovered = Base::recover(config, node.process.disk.load(), clocks);
-        let (base, decision) = recovered.expect("what a base has written it can read");
-        node.process.begin(base);
+        let (base, first) = recovered.expect("what a base has written it can read");
+        node.process.begin(base, self.plan.ahead);
         (node.wire, node.spoken) = (None, None);
         node.arriving.clear();
         node.executor = Executor::default();
@@ -141,7 +150,10 @@ impl World {
         (node.measured, node.stopped, node.last_turn) = (false, true, None);
         let (life, places) = (node.process.life, node.places.clone());
         self.note(|| format!("n{index} starts its life {life}"));
-        self.submit_node(index, decision);
+        let is_silent = first.effects.is_empty();
+        let running = self.nodes[index].process.alive(life);
+        let group = running.and_then(|it| it.shell.submit(first, None));
+        self.write_node(index, group, is_silent);
         self.tell_node(index, Input::Workers { places });
         let after = ms(self.chance.between(5, 100));
         self.later(after, Event::Dial(index, life));
@@ -168,7 +180,9 @@ impl World {
         let Some(running) = node.process.alive(life) else {
             return;
         };
-        running.roused = false;
+        if !running.may_begin() {
+            return;
+        }
         let mut inputs = Vec::new();
         while let Some(input) = running.inbox.pop_front() {
             let change = matches!(input, Input::Connected | Input::Disconnected);
@@ -211,56 +225,57 @@ impl World {
             }
         }
         let node = &mut self.nodes[index];
+        let wire = node.spoken;
         let Some(running) = &mut node.process.running else {
             return;
         };
-        let decision = running.decide(clocks, inputs);
-        let alarm = running.machine.next_deadline();
-        if resumed && self.nodes[index].process.running.is_some() {
+        let (mut group, mut is_silent, mut launches) = (None, true, Vec::new());
+        if !inputs.is_empty() || running.shell.is_due(clocks) {
+            group = running.shell.decide(clocks, inputs, |_, effects| {
+                is_silent = effects.is_empty();
+                launches.extend(effects.iter().filter_map(launched));
+                wire.filter(|_| !is_silent)
+            });
+        }
+        let alarm = running.shell.next_deadline();
+        if resumed {
             self.nodes[index].stopped = false;
             self.counts.resumes += 1;
         }
-        if let Some(decision) = decision {
-            self.watch_launches(index, &decision);
-            self.submit_node(index, decision);
-        }
+        self.watch_launches(index, launches);
+        self.write_node(index, group, is_silent);
         self.set_alarm(Who::Node(index), alarm);
+        self.go_on(Who::Node(index));
     }
 
-    fn watch_launches(&mut self, index: usize, decision: &Decision<Effect>) {
+    fn watch_launches(&mut self, index: usize, launches: Vec<(Uid, Token)>) {
         let stopped = self.nodes[index].stopped;
-        for effect in &decision.effects {
-            if let Effect::Launch { run, .. } = effect {
-                let own = !self.nodes[index].pulled.contains(&run.token);
-                self.see(&Fact::Decided {
-                    node: index,
-                    uid: run.uid,
-                    token: run.token,
-                    stopped,
-                    own,
-                });
-            }
+        for (uid, token) in launches {
+            let own = !self.nodes[index].pulled.contains(&token);
+            self.see(&Fact::Decided {
+                node: index,
+                uid,
+                token,
+                stopped,
+                own,
+            });
         }
     }
 
-    /// A turn's records go to the disk, and its effects wait for them.
-    pub(crate) fn submit_node(&mut self, index: usize, decision: Decision<Effect>) {
-        if decision.is_empty() {
+    /// The group of a turn goes to the disk, and its effects wait for it.
+    fn write_node(&mut self, index: usize, group: Option<Vec<Record>>, is_silent: bool) {
+        if group.is_none() && is_silent {
             return;
         }
         let sync = self.draw_sync();
-        let node = &mut self.nodes[index];
-        let (wire, life, now) = (node.spoken, node.process.life, self.now);
-        let Some(running) = &mut node.process.running else {
-            return;
-        };
-        let written = running.submit(decision, wire, self.plan.speaks_first);
-        if written {
-            running.disk_free = running.disk_free.max(now).plus(sync);
-            let at = running.disk_free;
+        let process = &mut self.nodes[index].process;
+        let (life, now) = (process.life, self.now);
+        let speaks = group.is_none() || planted::is(Fault::SpeakBeforeDurable);
+        if let Some((running, group)) = process.alive(life).zip(group) {
+            let at = running.write(group, now, sync);
             self.at(at, Event::Durable(Who::Node(index), life));
         }
-        if !written || self.plan.speaks_first {
+        if speaks {
             self.perform_node(index, life);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::chance::Chance;
 use crate::clock::{Moment, ms};
+use dormouse_edge::shell::Ahead;
 
 /// What sort of history it will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,9 +93,15 @@ pub struct Plan {
     pub(crate) busy: Moment,
     /// Everything has to be settled by then.
     pub(crate) end: Moment,
-    /// A fault to test the tests: the shells do not wait for the disk before they speak.
-    pub speaks_first: bool,
+    /// How far decisions may be ahead of the disks.
+    pub(crate) ahead: Ahead,
 }
+
+/// Enough for every history.
+const AHEAD: Ahead = Ahead {
+    turns: 64,
+    bytes: 16 << 20,
+};
 
 pub(crate) const HANDLERS: [&str; 3] = ["mail", "bill", "scan"];
 
@@ -127,7 +134,7 @@ impl Plan {
             timers: chance.between(4, 28),
             busy: Moment(busy),
             end: Moment(busy + ms(QUIET_MS)),
-            speaks_first: false,
+            ahead: AHEAD,
         }
     }
 
@@ -161,7 +168,7 @@ impl Plan {
             timers: 0,
             busy: Moment(u64::MAX),
             end: Moment(u64::MAX),
-            speaks_first: false,
+            ahead: AHEAD,
         }
     }
 }

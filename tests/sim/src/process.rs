@@ -1,17 +1,14 @@
 //! One process: a machine, what waits for it, and the groups on their way to its disk.
 //!
-//! The next turn is decided while the group of the last one is on its way. Effects wait for their own group and
-//! all before it. A crash forgets everything but the disk; it may strike before a group is durable, right after
-//! it, or between two effects.
+//! The shell is the one that ships: what may be decided and performed when is its affair. A crash forgets everything
+//! but the disk; it may strike before a group is durable, right after it, or between two effects.
 
 use crate::clock::{Clock, Moment};
 use crate::disk::Disk;
 use crate::network::Wire;
-use dormouse_engine::base::{self, Base};
-use dormouse_engine::decision::Decision;
-use dormouse_engine::pool::{self, Pool};
+use dormouse_edge::shell::{Ahead, Step, Turns};
+use dormouse_engine::machine::Machine;
 use dormouse_engine::record::Record;
-use dormouse_engine::time::{Deadlines, Now};
 use std::collections::VecDeque;
 
 /// Which process is meant.
@@ -21,43 +18,6 @@ pub enum Who {
     Coordinator,
     /// A node, by its number.
     Node(usize),
-}
-
-/// A machine of the engine, as a process drives it.
-pub(crate) trait Machine {
-    type Input;
-    type Effect;
-    fn decide(&mut self, now: Now, inputs: Vec<Self::Input>) -> Decision<Self::Effect>;
-    fn deadlines(&self) -> Deadlines;
-    fn tick() -> Self::Input;
-}
-
-impl Machine for Pool {
-    type Input = pool::Input;
-    type Effect = pool::Effect;
-    fn decide(&mut self, now: Now, inputs: Vec<pool::Input>) -> Decision<pool::Effect> {
-        self.handle(now, inputs)
-    }
-    fn deadlines(&self) -> Deadlines {
-        self.next_deadline()
-    }
-    fn tick() -> pool::Input {
-        pool::Input::Tick
-    }
-}
-
-impl Machine for Base {
-    type Input = base::Input;
-    type Effect = base::Effect;
-    fn decide(&mut self, now: Now, inputs: Vec<base::Input>) -> Decision<base::Effect> {
-        self.handle(now, inputs)
-    }
-    fn deadlines(&self) -> Deadlines {
-        self.next_deadline()
-    }
-    fn tick() -> base::Input {
-        base::Input::Tick
-    }
 }
 
 /// Where the next crash strikes.
@@ -81,24 +41,19 @@ pub(crate) struct Process<M: Machine> {
 
 /// What a crash forgets.
 pub(crate) struct Running<M: Machine> {
-    pub(crate) machine: M,
+    /// The shell that coordinator and agent have; a turn's messages are meant for the connection that goes along.
+    pub(crate) shell: Turns<M, Wire>,
     pub(crate) inbox: VecDeque<M::Input>,
-    pub(crate) turns: VecDeque<Turn<M::Effect>>,
+    /// Groups on their way to the disk, the oldest first.
+    groups: VecDeque<Vec<Record>>,
     /// Whether a turn is on its way.
     pub(crate) roused: bool,
+    /// A turn was not decided because too many wait for the disk.
+    pub(crate) held_up: bool,
     /// The number of the alarm that counts.
     pub(crate) alarm: u64,
     /// When the disk has finished what it was given.
     pub(crate) disk_free: Moment,
-}
-
-/// A decided turn whose effects are not done.
-pub(crate) struct Turn<E> {
-    pub(crate) records: Vec<Record>,
-    pub(crate) durable: bool,
-    pub(crate) effects: Vec<E>,
-    /// The connection that its messages were meant for.
-    pub(crate) wire: Option<Wire>,
 }
 
 impl<M: Machine> Process<M> {
@@ -113,17 +68,28 @@ impl<M: Machine> Process<M> {
     }
 
     /// Begins a life.
-    pub(crate) fn begin(&mut self, machine: M) {
+    pub(crate) fn begin(&mut self, machine: M, ahead: Ahead) {
         self.life += 1;
         self.doom = None;
         self.running = Some(Running {
-            machine,
+            shell: Turns::new(machine, ahead),
             inbox: VecDeque::new(),
-            turns: VecDeque::new(),
+            groups: VecDeque::new(),
             roused: false,
+            held_up: false,
             alarm: 0,
             disk_free: Moment(0),
         });
+    }
+
+    /// Whether a turn has to follow at once. It is on its way then.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        let Some(running) = &mut self.running else {
+            return false;
+        };
+        let may = running.shell.may_decide();
+        let goes_on = may && (running.held_up || running.shell.has_more());
+        goes_on && !std::mem::replace(&mut running.roused, true)
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -137,67 +103,38 @@ impl<M: Machine> Process<M> {
 }
 
 impl<M: Machine> Running<M> {
-    /// Decides one turn of these inputs, and of a tick if a deadline has come.
-    pub(crate) fn decide(
-        &mut self,
-        now: Now,
-        inputs: Vec<M::Input>,
-    ) -> Option<Decision<M::Effect>> {
-        let deadlines = self.machine.deadlines();
-        let due = deadlines.wall.is_some_and(|wall| wall <= now.wall)
-            || deadlines.boot.is_some_and(|boot| boot <= now.boot);
-        let tick = due.then(M::tick);
-        let inputs: Vec<M::Input> = tick.into_iter().chain(inputs).collect();
-        (!inputs.is_empty()).then(|| self.machine.decide(now, inputs))
+    /// A turn begins. Whether it may be decided now; else it comes when the disk has caught up.
+    pub(crate) fn may_begin(&mut self) -> bool {
+        self.roused = false;
+        self.held_up = !self.shell.may_decide();
+        !self.held_up
     }
 
-    /// Keeps a turn until it may be performed. Returns whether its group goes to the disk first.
-    ///
-    /// A shell that speaks first does what it must not: its effects do not wait.
-    pub(crate) fn submit(
-        &mut self,
-        decision: Decision<M::Effect>,
-        wire: Option<Wire>,
-        speaks_first: bool,
-    ) -> bool {
-        let written = !decision.records.is_empty();
-        let mut turn = Turn {
-            durable: !written,
-            records: decision.records,
-            effects: decision.effects,
-            wire,
-        };
-        if written && speaks_first {
-            self.turns.push_front(Turn {
-                durable: true,
-                records: Vec::new(),
-                effects: std::mem::take(&mut turn.effects),
-                wire,
-            });
-        }
-        self.turns.push_back(turn);
-        written
+    /// The machine, to be looked at.
+    pub(crate) const fn machine(&self) -> &M {
+        self.shell.machine()
     }
 
-    /// The group of the oldest turn that has one has reached the disk. Returns its records.
+    /// Puts a group on its way to the disk, which takes so long. Returns when it is there.
+    pub(crate) fn write(&mut self, group: Vec<Record>, now: Moment, sync: u64) -> Moment {
+        self.groups.push_back(group);
+        self.disk_free = self.disk_free.max(now).plus(sync);
+        self.disk_free
+    }
+
+    /// The oldest group on its way has reached the disk. Returns its records.
     pub(crate) fn made_durable(&mut self) -> Vec<Record> {
-        let turn = self.turns.iter_mut().find(|turn| !turn.durable);
-        let Some(turn) = turn else { return Vec::new() };
-        turn.durable = true;
-        std::mem::take(&mut turn.records)
+        self.shell.durable();
+        self.groups.pop_front().unwrap_or_default()
     }
 
-    /// The next effect that may be done.
+    /// The next effect that may be done, and the connection that it was meant for.
     pub(crate) fn next_effect(&mut self) -> Option<(M::Effect, Option<Wire>)> {
-        while self.turns.front().is_some_and(|turn| turn.durable) {
-            let turn = self.turns.front_mut()?;
-            if turn.effects.is_empty() {
-                self.turns.pop_front();
-            } else {
-                let effect = turn.effects.remove(0);
-                return Some((effect, turn.wire));
+        loop {
+            match self.shell.next_step()? {
+                Step::Perform(effect) => return Some((effect, self.shell.about().copied())),
+                Step::Performed(_) => {}
             }
         }
-        None
     }
 }

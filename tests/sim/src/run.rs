@@ -161,7 +161,7 @@ impl World {
             .map(|(uid, name, _)| (uid, name.clone()))
             .collect();
         let ledger: Vec<Entry> = match &self.coordinator.running {
-            Some(running) => running.machine.ledger().entries().cloned().collect(),
+            Some(running) => running.machine().ledger().entries().cloned().collect(),
             None => Vec::new(),
         };
         let mut ending = Ending {
@@ -211,15 +211,22 @@ impl World {
             ask: *ask,
             op: Op::Look { name: name.clone() },
         });
-        let decision = running.machine.handle(clocks, inputs.collect());
-        let answers = decision.effects.into_iter();
-        let answers = answers.filter_map(|effect| match effect {
+        let mut timers = Vec::new();
+        let answered = |effect: &Effect| match effect {
             Effect::Answer {
                 ask,
                 answer: Answer::Timer(timer),
-            } => Some((looks.get(&ask)?.0, *timer)),
+            } => Some((looks.get(ask)?.0, Timer::clone(timer))),
             _ => None,
-        });
-        answers.collect()
+        };
+        let group = running
+            .shell
+            .decide(clocks, inputs.collect(), |_, effects| {
+                timers.extend(effects.iter().filter_map(answered));
+                None
+            });
+        // The history is over: nothing is written any more.
+        drop(group);
+        timers
     }
 }

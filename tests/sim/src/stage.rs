@@ -313,13 +313,8 @@ impl Stage {
     /// If the coordinator is down.
     #[must_use]
     pub fn pool(&self) -> &Pool {
-        &self
-            .world
-            .coordinator
-            .running
-            .as_ref()
-            .expect("the coordinator is up")
-            .machine
+        let running = self.world.coordinator.running.as_ref();
+        running.expect("the coordinator is up").machine()
     }
 
     /// What a node's base does.

@@ -12,7 +12,7 @@ impl World {
         let Some(running) = &self.coordinator.running else {
             return;
         };
-        let pool = &running.machine;
+        let pool = running.machine();
         let waits = |entry: &&Entry| {
             let home = entry.timer.home.as_ref();
             let fires_itself = home.is_some_and(|home| pool.ledger().is_active(home));

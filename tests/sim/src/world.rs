@@ -296,6 +296,21 @@ impl World {
                 self.perform_node(index, life);
             }
         }
+        self.go_on(who);
+    }
+
+    /// A turn follows at once if the last one has left something over, or was held up.
+    pub(crate) fn go_on(&mut self, who: Who) {
+        let (life, goes_on) = match who {
+            Who::Coordinator => (self.coordinator.life, self.coordinator.goes_on()),
+            Who::Node(index) => {
+                let process = &mut self.nodes[index].process;
+                (process.life, process.goes_on())
+            }
+        };
+        if goes_on {
+            self.later(1, Event::Turn(who, life));
+        }
     }
 
     fn committed(&mut self, who: Who, records: &[Record]) {

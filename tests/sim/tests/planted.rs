@@ -4,7 +4,7 @@
 //! not hide a fault, and a simulator that has gone blind does not pass.
 
 use dormouse_engine::planted::{self, Fault};
-use dormouse_sim::{Kind, Plan, run, run_plan};
+use dormouse_sim::{Kind, Plan, run};
 
 /// The seeds from 0 on whose histories are of one of these kinds.
 fn seeds(kinds: &[Kind]) -> impl Iterator<Item = u64> {
@@ -160,12 +160,9 @@ fn a_replaced_run_that_keeps_its_right_is_found() {
 
 #[test]
 fn a_shell_that_speaks_before_it_has_written_is_found() {
-    let found = seeds(&[Kind::Crashes, Kind::Everything])
-        .take(100)
-        .find_map(|seed| {
-            let mut plan = Plan::of(seed);
-            plan.speaks_first = true;
-            run_plan(&plan).err()
-        });
-    assert!(found.is_some(), "it is not found within 100 seeds");
+    is_found(
+        Fault::SpeakBeforeDurable,
+        &[Kind::Crashes, Kind::Everything],
+        100,
+    );
 }
