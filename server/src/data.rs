@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   DATA/FORMAT         whose it is and in which format; written once, before there is any pool
-//!   DATA/LOCK           flock for life, freed by any death; holds the pid for the error message
+//!   DATA/LOCK           for the life of the process, as the store locks a directory
 //!   DATA/pools/NAME/    the journal of a pool, which is the store's
 //! ```
 
 use crate::Error;
 use dormouse_engine::id::PoolId;
 use dormouse_store as store;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const HARMLESS: [&str; 3] = [LOCK, FORMAT_PARTIAL, "lost+found"];
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    _lock: store::Lock,
 }
 
 impl DataDir {
@@ -40,7 +40,7 @@ impl DataDir {
         if format.is_none() {
             refuse_strangers(path)?;
         }
-        let lock = lock(path)?;
+        let lock = store::Lock::take(path)?;
         match format {
             Some(text) => check_format(path, &text)?,
             None => write_format(path)?,
@@ -99,39 +99,6 @@ fn refuse_strangers(dir: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join(LOCK);
-    let mut options = OpenOptions::new();
-    options
-        .mode(0o600)
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true);
-    let mut file = options.open(&path).map_err(unusable("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let pid = file
-                .read_to_string(&mut text)
-                .ok()
-                .and_then(|_| text.trim().parse().ok());
-            return Err(store::Error::Locked {
-                dir: dir.into(),
-                pid,
-            }
-            .into());
-        }
-        Err(TryLockError::Error(why)) => return Err(unusable("lock", &path)(why)),
-    }
-    let written = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(unusable("write", &path))?;
-    Ok(file)
 }
 
 fn read_format(dir: &Path) -> Result<Option<String>, Error> {

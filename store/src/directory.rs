@@ -83,13 +83,56 @@ impl Config {
     }
 }
 
+/// A directory that this process alone has, as long as this lives: `DIR/LOCK` is locked by `flock`, which any
+/// death frees, and holds the pid for the error message of others.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of `dir`, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process has it; the file cannot be made or written.
+    pub fn take(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(LOCK);
+        let mut file = private()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(Error::unusable("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let pid = file
+                    .read_to_string(&mut text)
+                    .ok()
+                    .and_then(|_| text.trim().parse().ok());
+                return Err(Error::Locked {
+                    dir: dir.to_owned(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::unusable("lock", &path)(e)),
+        }
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(Error::unusable("write", &path))?;
+        Ok(Self { _file: file })
+    }
+}
+
 /// A data directory that is locked for us as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
     identity: String,
     fresh: bool,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Directory {
@@ -98,7 +141,7 @@ impl Directory {
         let path = config.dir.clone();
         create_dir_all(&path)?;
         refuse_strangers(&path, config)?;
-        let lock = lock(&path)?;
+        let lock = Lock::take(&path)?;
         let identity = identity(config);
         let fresh = match read_format(&path)? {
             Some(text) => check_format(&path, &text, &identity).map(|()| false)?,
@@ -236,36 +279,6 @@ fn refuse_strangers(dir: &Path, config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join(LOCK);
-    let mut file = private()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(Error::unusable("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let pid = file
-                .read_to_string(&mut text)
-                .ok()
-                .and_then(|_| text.trim().parse().ok());
-            return Err(Error::Locked {
-                dir: dir.to_owned(),
-                pid,
-            });
-        }
-        Err(TryLockError::Error(e)) => return Err(Error::unusable("lock", &path)(e)),
-    }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(Error::unusable("write", &path))?;
-    Ok(file)
-}
-
 fn read_format(dir: &Path) -> Result<Option<String>, Error> {
     let path = dir.join(FORMAT);
     match fs::read_to_string(&path) {
@@ -288,18 +301,8 @@ fn check_format(dir: &Path, text: &str, identity: &str) -> Result<(), Error> {
     else {
         return Err(Error::damaged(&path, "it does not begin as a FORMAT file"));
     };
-    if version > FORMAT_VERSION {
-        return Err(Error::Newer {
-            path,
-            found: version,
-            known: FORMAT_VERSION,
-        });
-    }
     if version != FORMAT_VERSION {
-        return Err(Error::damaged(
-            &path,
-            format!("there never was a version {version}"),
-        ));
+        return Err(Error::version(&path, version, FORMAT_VERSION));
     }
     let Some(found) = found.strip_suffix('\n') else {
         return Err(Error::damaged(&path, "it is cut off"));

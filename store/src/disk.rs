@@ -1,30 +1,37 @@
-//! The journal on disk: a log of units in sled, the folded image in memory, snapshots in files.
+//! The journal on disk: a log of units in sled, snapshots in files, and nothing of the state in memory.
 //!
-//! The image is kept here, so that a snapshot needs nobody's help: only what is durable is folded in,
-//! and a walk of the image between two appends can be published at once. What it costs is told in
-//! `docs/design/journal.md`. Opening a directory is in `directory`, what counts of a log in `replay`.
+//! A start reads the newest snapshot and the log after it, once, as a stream that its caller takes in. A new
+//! snapshot is merged on disk from the same two (`merging`), beside the appends. Opening a directory is in
+//! `directory`, what counts of a log in `replay`; why it is so is told in `docs/design/journal.md`.
 
 use crate::codec;
 use crate::directory::{Config, Directory};
 use crate::entry::Group;
 use crate::error::Error;
-use crate::image::{Image, group_cost};
+use crate::fold::Fold;
 use crate::journal::{Journal, Loaded, Progress, Size};
 use crate::log::Log;
+use crate::merge::{Merge, Source};
+use crate::merging::{Merging, Step, Wake};
 use crate::proof;
 use crate::reach::Reach;
-use crate::replay::{self, Recovered};
-use crate::snapshot::{Snapshots, Walk};
+use crate::records::Records;
+use crate::recover;
+use crate::replay::{self, Replay};
+use crate::snapshot::{self, Snapshots};
 
 /// A journal in a data directory, which is locked as long as this lives.
 pub struct Disk {
+    // The first field: its thread ends before anything else is closed.
+    merging: Option<Merging>,
     log: Log,
     snapshots: Snapshots,
-    image: Image,
+    /// What the log after the newest snapshot folds to, from the start until it is loaded or outdated.
+    folded: Option<Fold>,
     position: u64,
-    /// Bytes that a start would replay over the newest snapshot.
+    /// Bytes that a start would read of the log after the newest snapshot.
     log_bytes: u64,
-    walk: Option<OpenWalk>,
+    wake: Option<Wake>,
     failed: Option<Error>,
     reach: Reach,
     reserve_bytes: u64,
@@ -32,14 +39,8 @@ pub struct Disk {
     dir: Directory,
 }
 
-struct OpenWalk {
-    file: Walk,
-    /// `log_bytes` when it began: what it makes superfluous.
-    log_bytes: u64,
-}
-
 impl Disk {
-    /// Opens the data directory, makes it if there is none, and recovers what is durable in it.
+    /// Opens the data directory, makes it if there is none, and verifies that all that is durable in it reads.
     ///
     /// # Errors
     /// Each of them says what to do; [`Error::is_config`] is true for all of them but a failing disk.
@@ -48,9 +49,8 @@ impl Disk {
         let mut dir = Directory::open(config)?;
         let reach = known_reach(&dir)?;
         let mut log = Log::open(&dir.log(), &dir.set_aside(), reach.seal())?;
-        let mut snapshots = Snapshots::open(&dir.snapshots(), &dir.set_aside())?;
         if dir.is_fresh() {
-            refuse_used(&dir, &log, &snapshots)?;
+            refuse_used(&dir, &log)?;
             log.begin()?;
             dir.finish_creation()?;
         }
@@ -60,23 +60,33 @@ impl Disk {
                 "the log is empty and was not before",
             ));
         }
-        let Recovered {
-            image,
-            position,
-            log_bytes,
-        } = replay::recover(&mut log, &mut snapshots, reach.position())?;
-        Ok(Self {
+        let held = replay::reach(&mut log, reach.position())?;
+        let reaches = |at| recover::check(at, held).map_err(|what| Error::damaged(log.dir(), what));
+        let snapshots = Snapshots::open(&dir.snapshots(), &dir.set_aside(), reaches)?;
+        let mut disk = Self {
+            merging: None,
             log,
             snapshots,
-            image,
-            position,
-            log_bytes,
-            walk: None,
+            folded: None,
+            position: held.map_or(0, |(_, last)| last),
+            log_bytes: 0,
+            wake: None,
             failed: None,
             reach,
             reserve_bytes: config.reserve_bytes,
             dir,
-        })
+        };
+        let (folded, bytes) = disk.fold()?;
+        (disk.folded, disk.log_bytes) = (Some(folded), bytes);
+        Ok(disk)
+    }
+
+    /// Folds the log after the newest snapshot, and says how many bytes of it there are.
+    fn fold(&self) -> Result<(Fold, u64), Error> {
+        let mut fold = Fold::new(&self.snapshots.start_run());
+        let mut replay = Replay::after(self.snapshots.newest().at);
+        replay.fold(&self.log, self.position, &mut fold)?;
+        Ok((fold, replay.bytes))
     }
 
     fn write(&mut self, groups: &[Group]) -> Result<u64, Error> {
@@ -84,10 +94,8 @@ impl Disk {
         self.check_space(4 * payload.len() as u64)?;
         let last = self.position + groups.len() as u64;
         self.log.put(self.position + 1, last, &payload)?;
-        for group in groups {
-            self.image.apply(group);
-            self.log_bytes += group_cost(group);
-        }
+        self.folded = None;
+        self.log_bytes += payload.len() as u64;
         self.position = last;
         Ok(last)
     }
@@ -105,14 +113,17 @@ impl Disk {
         Ok(())
     }
 
-    fn walk_on(&mut self, mut walk: OpenWalk, budget: usize) -> Result<Progress, Error> {
-        if walk.file.step(&self.image, budget)? {
-            self.walk = Some(walk);
-            return Ok(Progress::More);
+    /// Begins a snapshot of what is durable now, if a group came after the newest one.
+    fn begin_snapshot(&self) -> Result<Option<Merging>, Error> {
+        let newest = self.snapshots.newest();
+        if self.position == newest.at {
+            return Ok(None);
         }
-        self.snapshots.publish(walk.file, self.position)?;
-        self.log_bytes -= walk.log_bytes;
-        Ok(Progress::Done)
+        // The log once more as runs, and what comes of both.
+        self.check_space(newest.totals.bytes + 2 * self.log_bytes)?;
+        let wake = self.wake.clone();
+        let merging = Merging::begin(&self.snapshots, self.position, self.log_bytes, wake)?;
+        Ok(Some(merging))
     }
 
     fn drop_below(&mut self, position: u64, budget: usize) -> Result<Progress, Error> {
@@ -149,9 +160,15 @@ impl Disk {
 
 impl Journal for Disk {
     fn load(&mut self) -> Result<Loaded, Error> {
+        let folded = match self.folded.take() {
+            Some(folded) => folded,
+            None => self.fold()?.0,
+        };
+        let base = self.snapshots.read_newest()?.map(Source::new).transpose()?;
+        let sources = base.into_iter().chain(folded.into_sources()?);
         Ok(Loaded {
-            state: self.image.state().clone(),
             position: self.position,
+            records: Records::new(Merge::new(sources.collect())),
         })
     }
 
@@ -166,20 +183,29 @@ impl Journal for Disk {
     }
 
     fn snapshot(&mut self, budget: usize) -> Result<Progress, Error> {
-        let walk = match self.walk.take() {
-            Some(walk) => walk,
-            None if self.position == self.snapshots.newest().map_or(0, |span| span.from) => {
+        let mut merging = match self.merging.take() {
+            Some(merging) => merging,
+            None => match self.begin_snapshot()? {
+                Some(merging) => merging,
+                None => return Ok(Progress::Done),
+            },
+        };
+        // After an error it is dropped, and so given up.
+        let progress = match merging.step(&self.log, budget)? {
+            Step::Published(published) => {
+                self.snapshots.note(published);
+                self.log_bytes -= merging.log_bytes;
                 return Ok(Progress::Done);
             }
-            None => {
-                self.check_space(2 * self.image.bytes())?;
-                OpenWalk {
-                    file: self.snapshots.begin(self.position)?,
-                    log_bytes: self.log_bytes,
-                }
-            }
+            Step::Feed => Progress::More,
+            Step::Wait => Progress::Waiting,
         };
-        self.walk_on(walk, budget)
+        self.merging = Some(merging);
+        Ok(progress)
+    }
+
+    fn wake_with(&mut self, wake: Wake) {
+        self.wake = Some(wake);
     }
 
     fn truncate(&mut self, position: u64, budget: usize) -> Result<Progress, Error> {
@@ -195,7 +221,7 @@ impl Journal for Disk {
     fn size(&self) -> Size {
         Size {
             log: self.log_bytes,
-            image: self.image.bytes(),
+            snapshot: self.snapshots.newest().totals.bytes,
         }
     }
 }
@@ -217,8 +243,8 @@ fn known_reach(dir: &Directory) -> Result<Reach, Error> {
 }
 
 /// A directory without FORMAT is taken for a new one only if nothing is in it.
-fn refuse_used(dir: &Directory, log: &Log, snapshots: &Snapshots) -> Result<(), Error> {
-    if log.first_from(1)?.is_some() || snapshots.newest().is_some() {
+fn refuse_used(dir: &Directory, log: &Log) -> Result<(), Error> {
+    if log.first_from(1)?.is_some() || !snapshot::list(&dir.snapshots())?.is_empty() {
         return Err(Error::damaged(
             dir.path(),
             "the FORMAT file is missing, but there are groups",

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Immutable bytes that a journal, its image and its readers share.
+/// Immutable bytes that a group, the journal and its owner may share.
 pub type Bytes = Arc<[u8]>;
 
 /// One absolute record: what `key` holds from now on.

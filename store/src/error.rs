@@ -38,6 +38,23 @@ pub enum Error {
         known: u32,
     },
 
+    /// A program from before the first release wrote this. Nothing was touched.
+    #[error(
+        "{} has format {found}, from before the first release, and this program reads only {known}; \
+         move the data directory aside to start empty, and before that, if the timers in it are needed, \
+         start the program that wrote it and let `dormouse export` write them into a file for \
+         `dormouse import`",
+        path.display()
+    )]
+    Older {
+        /// What has the older format.
+        path: PathBuf,
+        /// The format that was found.
+        found: u32,
+        /// The format that this program reads.
+        known: u32,
+    },
+
     /// The directory belongs to somebody else. Nothing was touched.
     #[error(
         "data directory {} is not ours: it holds {found}, expected {expected}; check --data",
@@ -129,6 +146,7 @@ impl Error {
         match self {
             Self::Locked { .. }
             | Self::Newer { .. }
+            | Self::Older { .. }
             | Self::Foreign { .. }
             | Self::Unusable { .. }
             | Self::Damaged { .. }
@@ -151,6 +169,18 @@ impl Error {
         match self {
             Self::Stopped(_) | Self::Closed => self.clone(),
             other => Self::Stopped(other.to_string()),
+        }
+    }
+
+    /// What is not of the only version that this program reads.
+    pub(crate) fn version(path: &Path, found: u32, known: u32) -> Self {
+        let path = path.to_owned();
+        if found > known {
+            Self::Newer { path, found, known }
+        } else if found == 0 {
+            Self::damaged(&path, "there never was a version 0")
+        } else {
+            Self::Older { path, found, known }
         }
     }
 

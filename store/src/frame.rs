@@ -11,7 +11,7 @@
 
 use crate::codec::Reader;
 
-/// The version of a frame that this program writes, and the newest that it reads.
+/// The version of a frame that this program writes, and the only one that it reads.
 pub(crate) const VERSION: u8 = 1;
 
 /// The longest value, in bytes. A leaf of sled holds up to seventeen values and becomes an unsynced
@@ -162,11 +162,11 @@ pub(crate) fn join<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     if !in_order {
         return Err(Flaw::Incomplete);
     }
-    let payload: Vec<u8> = read
-        .iter()
-        .flat_map(|chunk| chunk.payload)
-        .copied()
-        .collect();
+    let length = read.iter().map(|chunk| chunk.payload.len()).sum();
+    let mut payload = Vec::with_capacity(length);
+    for chunk in &read {
+        payload.extend_from_slice(chunk.payload);
+    }
     if crc32c::crc32c(&payload) != head.unit {
         return Err(Flaw::Damaged("a unit with a wrong checksum"));
     }

@@ -11,14 +11,38 @@
 
 use crate::entry::{Group, State};
 use crate::error::Error;
+use crate::records::Records;
+use std::sync::Arc;
 
-/// What a start finds: snapshot and replay, folded.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What a start finds: snapshot and log, folded.
+#[derive(Debug)]
 pub struct Loaded {
-    /// Each live key with its value.
-    pub state: State,
     /// The position of the last durable group; 0 if there never was one.
     pub position: u64,
+    /// Each live key with its value, to be read once.
+    pub records: Records,
+}
+
+/// The same in one map.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Folded {
+    /// The position of the last durable group.
+    pub position: u64,
+    /// Each live key with its value.
+    pub state: State,
+}
+
+impl Loaded {
+    /// Reads everything into memory; for tests and tools.
+    ///
+    /// # Errors
+    /// As [`Records::collect`].
+    pub fn collect(self) -> Result<Folded, Error> {
+        Ok(Folded {
+            position: self.position,
+            state: self.records.collect()?,
+        })
+    }
 }
 
 /// Whether a task that is done in steps needs more of them.
@@ -26,6 +50,8 @@ pub struct Loaded {
 pub enum Progress {
     /// Call again, after what is more urgent.
     More,
+    /// Call again when woken, or after the next group: another thread is at work.
+    Waiting,
     /// It is finished.
     Done,
 }
@@ -33,10 +59,10 @@ pub enum Progress {
 /// How big things are, in bytes of keys and values; for deciding when a snapshot pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {
-    /// What a start would have to replay over the newest snapshot.
+    /// What a start would have to read of the log after the newest snapshot.
     pub log: u64,
-    /// The live state, which is what a snapshot would write.
-    pub image: u64,
+    /// The newest snapshot.
+    pub snapshot: u64,
 }
 
 /// A durable sequence of groups, and the state that they fold to.
@@ -48,10 +74,11 @@ pub struct Size {
 ///
 /// [`append_all`]: Journal::append_all
 pub trait Journal: Send {
-    /// The folded state of all durable groups. It shares the bytes with the journal.
+    /// The folded state of all durable groups, as a stream. Groups that are appended while it is read change
+    /// nothing in it.
     ///
     /// # Errors
-    /// What was acknowledged cannot be read.
+    /// What was acknowledged cannot be read; also while it is read, see [`Records`].
     fn load(&mut self) -> Result<Loaded, Error>;
 
     /// Makes `groups` durable together and answers the position of the last one.
@@ -70,14 +97,20 @@ pub trait Journal: Send {
         self.append_all(std::slice::from_ref(group))
     }
 
-    /// Takes the walk for a snapshot about `budget` bytes further, or begins one; groups may be
-    /// appended between two steps. `Done` when the snapshot is published and durable, or if nothing
-    /// was appended since the last one. A walk that is not finished is forgotten by a restart.
+    /// Goes on with a snapshot by about `budget` bytes of the log, or begins one; groups may be appended
+    /// between two steps. Most of the work is another thread's: a step never waits for it. `Done` when the
+    /// snapshot is published and durable, or if nothing was appended since the last one. A snapshot that is
+    /// not published is forgotten by a restart.
     ///
     /// # Errors
-    /// The snapshot could not be written. The walk is given up; the log is untouched and takes
-    /// further groups; a later call begins afresh.
+    /// The snapshot could not be written. It is given up; the log is untouched and takes further groups; a
+    /// later call begins afresh.
     fn snapshot(&mut self, budget: usize) -> Result<Progress, Error>;
+
+    /// How to wake the caller after [`Progress::Waiting`]: called on any thread, and perhaps for nothing.
+    fn wake_with(&mut self, wake: Arc<dyn Fn() + Send + Sync>) {
+        drop(wake);
+    }
 
     /// Drops groups at and below `position` from the log, in steps of about `budget` log keys.
     /// Never drops what a start from the *older* of the two kept snapshots needs, whatever `position`
@@ -96,6 +129,6 @@ pub trait Journal: Send {
         Ok(())
     }
 
-    /// How big log and state are now.
+    /// How big log and snapshot are now.
     fn size(&self) -> Size;
 }

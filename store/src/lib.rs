@@ -14,23 +14,30 @@ mod disk;
 mod memory;
 mod writer;
 
+mod records;
+
+mod blocks;
 mod codec;
+mod fold;
 mod frame;
-mod image;
 mod log;
+mod merge;
+mod merging;
+mod page;
 mod proof;
 mod reach;
 mod recover;
 mod replay;
 mod snapshot;
 
-pub use directory::{Config, Kind};
+pub use directory::{Config, Kind, Lock};
 pub use disk::Disk;
 pub use entry::{Bytes, Entry, Group, State};
 pub use error::Error;
-pub use journal::{Journal, Loaded, Progress, Size};
+pub use journal::{Folded, Journal, Loaded, Progress, Size};
 pub use memory::{Fault, Memory};
+pub use records::{Decoded, Records};
 pub use writer::{Policy, Ticket, Writer};
 
-/// The newest format of a data directory that this program can read, and the one that it writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format of a data directory that this program writes, and the only one that it reads.
+pub const FORMAT_VERSION: u32 = 2;

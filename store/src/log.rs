@@ -36,8 +36,8 @@ pub(crate) struct Log {
     seal: Seal,
 }
 
-/// The chunks under one first position, in key order.
-pub(crate) struct Unit {
+/// The chunks of a unit, which is what stands under one first position, in key order.
+pub(crate) struct Chunks {
     pub first: u64,
     pub chunks: Vec<(IVec, IVec)>,
 }
@@ -99,7 +99,7 @@ impl Log {
     }
 
     /// The last unit, complete or not.
-    pub(crate) fn last(&self) -> Result<Option<Unit>, Error> {
+    pub(crate) fn last(&self) -> Result<Option<Chunks>, Error> {
         self.reading(|db| {
             let Some((key, _)) = db.range(frame::key(1, 0)..).next_back().transpose()? else {
                 return Ok(None);
@@ -108,7 +108,7 @@ impl Log {
             let chunks = db
                 .range(frame::key(first, 0)..)
                 .collect::<sled::Result<_>>()?;
-            Ok(Some(Unit { first, chunks }))
+            Ok(Some(Chunks { first, chunks }))
         })
     }
 
@@ -142,35 +142,28 @@ impl Log {
         })
     }
 
-    /// Shows all units in order to `visit`, each with the first position of the one after it.
-    pub(crate) fn scan(
-        &self,
-        mut visit: impl FnMut(&Unit, Option<u64>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut refused = Ok(());
+    /// The units that begin at or above `position`, in order, about `budget` bytes of them and at least one if
+    /// there is any.
+    pub(crate) fn units_from(&self, position: u64, budget: usize) -> Result<Vec<Chunks>, Error> {
         self.reading(|db| {
-            let mut unit: Option<Unit> = None;
-            for item in db.range(frame::key(1, 0)..) {
+            let mut units: Vec<Chunks> = Vec::new();
+            let mut bytes = 0;
+            for item in db.range(frame::key(position, 0)..) {
                 let (key, value) = item?;
                 let first = first_of(&key);
-                match &mut unit {
+                let length = value.len();
+                match units.last_mut() {
                     Some(unit) if unit.first == first => unit.chunks.push((key, value)),
-                    _ => {
-                        let done = unit.replace(Unit {
-                            first,
-                            chunks: vec![(key, value)],
-                        });
-                        refused = done.map_or(Ok(()), |unit| visit(&unit, Some(first)));
-                    }
+                    Some(_) if bytes >= budget => break,
+                    _ => units.push(Chunks {
+                        first,
+                        chunks: vec![(key, value)],
+                    }),
                 }
-                if refused.is_err() {
-                    return Ok(());
-                }
+                bytes += length;
             }
-            refused = unit.map_or(Ok(()), |unit| visit(&unit, None));
-            Ok(())
-        })?;
-        refused
+            Ok(units)
+        })
     }
 
     /// The directory of the log, for errors.

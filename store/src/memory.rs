@@ -7,11 +7,13 @@
 //! `append_all` is `stage` and `commit` in one. Handles are cheap clones of one disk, so that a test
 //! keeps one while a writer owns another. Faults are planted by number, never by chance.
 
-use crate::entry::{Group, State};
+use crate::codec::ENTRY_OVERHEAD;
+use crate::entry::{Entry, Group, State};
 use crate::error::Error;
-use crate::image::{Image, group_cost};
 use crate::journal::{Journal, Loaded, Progress, Size};
-use crate::recover::{self, Span};
+use crate::page::Page;
+use crate::records::Records;
+use crate::recover;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,27 +41,50 @@ struct Platter {
     snapshots: Vec<Snapshot>,
     /// Volatile: written, but not known to be durable.
     staged: Vec<Group>,
-    image: Image,
     position: u64,
+    /// Of the log after the newest snapshot.
     log_bytes: u64,
-    walk: Option<Walk>,
+    merging: Option<Snapshot>,
     writes: u64,
     faults: BTreeMap<u64, Fault>,
     failed: Option<Error>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Snapshot {
-    span: Span,
-    image: Image,
+    /// Holds all groups up to this one.
+    at: u64,
+    /// Will be published when it holds all groups up to this one.
+    until: u64,
+    state: State,
     damaged: bool,
 }
 
-struct Walk {
-    from: u64,
-    log_bytes: u64,
-    copied: Image,
-    cursor: Option<crate::entry::Bytes>,
+impl Snapshot {
+    fn bytes(&self) -> u64 {
+        let costs = self.state.iter().map(|(key, value)| cost(key, Some(value)));
+        costs.sum()
+    }
+}
+
+fn cost(key: &[u8], value: Option<&crate::entry::Bytes>) -> u64 {
+    (key.len() + value.map_or(0, |value| value.len())) as u64 + ENTRY_OVERHEAD
+}
+
+fn group_cost(group: &Group) -> u64 {
+    let costs = group
+        .iter()
+        .map(|entry| cost(&entry.key, entry.value.as_ref()));
+    costs.sum()
+}
+
+fn apply(state: &mut State, group: &Group) {
+    for Entry { key, value } in group {
+        match value {
+            Some(value) => state.insert(key.clone(), value.clone()),
+            None => state.remove(key),
+        };
+    }
 }
 
 impl Memory {
@@ -171,71 +196,62 @@ impl Platter {
     fn write(&mut self) {
         for group in std::mem::take(&mut self.staged) {
             self.position += 1;
-            self.fold(&group);
+            self.log_bytes += group_cost(&group);
             self.log.insert(self.position, group);
         }
     }
 
-    fn fold(&mut self, group: &Group) {
-        self.image.apply(group);
-        self.log_bytes += group_cost(group);
-    }
-
-    fn recover(&mut self) -> Result<(), Error> {
-        let intact = self
-            .snapshots
+    fn newest(&self) -> Option<&Snapshot> {
+        self.snapshots
             .iter()
             .rev()
             .find(|snapshot| !snapshot.damaged)
-            .cloned();
-        let reach = self
-            .log
-            .keys()
-            .next()
-            .copied()
-            .zip(self.log.keys().next_back().copied());
-        let base = intact.as_ref().map(|snapshot| snapshot.span);
+    }
+
+    /// What all groups up to `until` fold to.
+    fn state(&self) -> State {
+        let mut state = self.newest().map(|it| it.state.clone()).unwrap_or_default();
+        let at = self.newest().map_or(0, |it| it.at);
+        for (_, group) in self.log.range(at + 1..) {
+            apply(&mut state, group);
+        }
+        state
+    }
+
+    fn recover(&mut self) -> Result<(), Error> {
+        let base = self.newest().map_or(0, |it| it.at);
+        let ends = (self.log.first_key_value(), self.log.last_key_value());
+        let reach = match ends {
+            (Some((first, _)), Some((last, _))) => Some((*first, *last)),
+            _ => None,
+        };
         recover::check(base, reach).map_err(|what| Error::damaged(Path::new("memory"), what))?;
         self.snapshots.retain(|snapshot| !snapshot.damaged);
-        self.position = base.map_or(0, |span| span.from);
-        self.image = intact.map(|snapshot| snapshot.image).unwrap_or_default();
-        let after: Vec<Group> = self
-            .log
-            .range(self.position + 1..)
-            .map(|(_, group)| group.clone())
-            .collect();
-        for group in &after {
-            self.fold(group);
-        }
-        self.position += after.len() as u64;
+        self.position = reach.map_or(base, |(_, last)| last);
+        let after = self.log.range(base + 1..);
+        self.log_bytes = after.map(|(_, group)| group_cost(group)).sum();
         Ok(())
     }
 
-    fn walk_on(&mut self, mut walk: Walk, budget: usize) -> Progress {
-        let chunk = self.image.chunk(walk.cursor.as_ref(), budget);
-        if let Some((last, _)) = chunk.last() {
-            walk.cursor = Some(last.clone());
-            let puts: Group = chunk
-                .into_iter()
-                .map(|(key, value)| crate::entry::Entry::put(key, value))
-                .collect();
-            walk.copied.apply(&puts);
-            self.walk = Some(walk);
+    /// Takes the snapshot about `budget` bytes of the log further.
+    fn merge(&mut self, mut snapshot: Snapshot, budget: usize) -> Progress {
+        let mut bytes = 0;
+        while snapshot.at < snapshot.until && bytes < budget as u64 {
+            snapshot.at += 1;
+            let group = &self.log[&snapshot.at];
+            apply(&mut snapshot.state, group);
+            bytes += group_cost(group);
+        }
+        if snapshot.at < snapshot.until {
+            self.merging = Some(snapshot);
             return Progress::More;
         }
-        let span = Span {
-            from: walk.from,
-            to: self.position,
-        };
-        self.snapshots.push(Snapshot {
-            span,
-            image: walk.copied,
-            damaged: false,
-        });
+        let after = self.log.range(snapshot.at + 1..);
+        self.log_bytes = after.map(|(_, group)| group_cost(group)).sum();
+        self.snapshots.push(snapshot);
         if self.snapshots.len() > 2 {
             self.snapshots.remove(0);
         }
-        self.log_bytes -= walk.log_bytes;
         Progress::Done
     }
 
@@ -243,7 +259,7 @@ impl Platter {
         if self.snapshots.len() < 2 {
             0
         } else {
-            self.snapshots[0].span.from
+            self.snapshots[0].at
         }
     }
 }
@@ -251,13 +267,19 @@ impl Platter {
 impl Journal for Memory {
     fn load(&mut self) -> Result<Loaded, Error> {
         let platter = self.platter();
-        match &platter.failed {
-            Some(error) => Err(error.clone()),
-            None => Ok(Loaded {
-                state: State::clone(platter.image.state()),
-                position: platter.position,
-            }),
+        if let Some(error) = &platter.failed {
+            return Err(error.clone());
         }
+        let state = platter.state();
+        let pages = state.into_iter().map(|(key, value)| {
+            let mut page = Page::default();
+            page.push(&key, Some(&value));
+            Ok(page)
+        });
+        Ok(Loaded {
+            position: platter.position,
+            records: Records::new(pages),
+        })
     }
 
     fn append_all(&mut self, groups: &[Group]) -> Result<u64, Error> {
@@ -271,21 +293,20 @@ impl Journal for Memory {
 
     fn snapshot(&mut self, budget: usize) -> Result<Progress, Error> {
         let mut platter = self.platter();
-        let newest = platter
-            .snapshots
-            .last()
-            .map_or(0, |snapshot| snapshot.span.from);
-        let walk = match platter.walk.take() {
-            Some(walk) => walk,
-            None if platter.position == newest => return Ok(Progress::Done),
-            None => Walk {
-                from: platter.position,
-                log_bytes: platter.log_bytes,
-                copied: Image::default(),
-                cursor: None,
-            },
+        let snapshot = match platter.merging.take() {
+            Some(snapshot) => snapshot,
+            None => {
+                let newest = platter.newest().cloned().unwrap_or_default();
+                if newest.at == platter.position {
+                    return Ok(Progress::Done);
+                }
+                Snapshot {
+                    until: platter.position,
+                    ..newest
+                }
+            }
         };
-        Ok(platter.walk_on(walk, budget))
+        Ok(platter.merge(snapshot, budget))
     }
 
     fn truncate(&mut self, position: u64, budget: usize) -> Result<Progress, Error> {
@@ -304,7 +325,7 @@ impl Journal for Memory {
         let platter = self.platter();
         Size {
             log: platter.log_bytes,
-            image: platter.image.bytes(),
+            snapshot: platter.newest().map_or(0, Snapshot::bytes),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! alone, so that no payload can pass for a frame. What follows from a proof is left to `disk`.
 
 use crate::frame::{SEALED_BYTES, Seal, sealed_first};
+use memchr::memmem::Finder;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -22,7 +23,7 @@ pub(crate) fn durable_position(path: &Path, seal: Seal) -> io::Result<u64> {
 }
 
 fn newest_proof(mut input: impl Read, seal: Seal, window_bytes: usize) -> io::Result<u64> {
-    let needle = Needle::new(seal);
+    let seal = Finder::new(&seal);
     let mut window = vec![0; SEALED_BYTES + window_bytes];
     let (mut kept, mut proven) = (0, 0);
     loop {
@@ -33,44 +34,21 @@ fn newest_proof(mut input: impl Read, seal: Seal, window_bytes: usize) -> io::Re
             Err(e) => return Err(e),
         };
         let filled = kept + read;
-        proven = proven.max(needle.newest_first(&window[..filled]).saturating_sub(1));
+        proven = proven.max(newest_first(&seal, &window[..filled]).saturating_sub(1));
         // A frame that is not whole yet is seen again with the next bytes.
         kept = filled.min(SEALED_BYTES - 1);
         window.copy_within(filled - kept..filled, 0);
     }
 }
 
-/// Horspool's search: from the last byte under the needle, how far it may move.
-struct Needle {
-    seal: Seal,
-    moves: [usize; 256],
-}
-
-impl Needle {
-    fn new(seal: Seal) -> Self {
-        let mut moves = [seal.len(); 256];
-        for (at, byte) in seal[..seal.len() - 1].iter().enumerate() {
-            moves[usize::from(*byte)] = seal.len() - 1 - at;
-        }
-        Self { seal, moves }
-    }
-
-    /// The highest first position of the frames in `bytes`; 0 if there is none.
-    fn newest_first(&self, bytes: &[u8]) -> u64 {
-        let mut newest = 0;
-        // The version stands before the seal.
-        let mut at = 1;
-        while let Some(under) = bytes.get(at..at + self.seal.len()) {
-            if under == self.seal {
-                let first = bytes
-                    .get(at - 1..at - 1 + SEALED_BYTES)
-                    .and_then(sealed_first);
-                newest = newest.max(first.unwrap_or(0));
-            }
-            at += self.moves[usize::from(under[self.seal.len() - 1])];
-        }
-        newest
-    }
+/// The highest first position of the frames in `bytes`; 0 if there is none.
+fn newest_first(seal: &Finder<'_>, bytes: &[u8]) -> u64 {
+    // The version stands before the seal.
+    let frames = seal.find_iter(bytes).filter_map(|at| {
+        let begin = at.checked_sub(1)?;
+        sealed_first(bytes.get(begin..begin + SEALED_BYTES)?)
+    });
+    frames.max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,50 +1,115 @@
 //! What counts of a log at a start: a torn end is discarded, anything else that does not read is refused.
 //!
 //! ```text
-//!   snapshot    from ........ to
-//!   log      [ skipped ][ replayed over the snapshot .......... ][ torn: never acknowledged ]
+//!   snapshot    ............. at
+//!   log      [ skipped      ][ folded over the snapshot .......... ][ torn: never acknowledged ]
 //! ```
 //!
 //! Only one unit is ever in flight, so only the last one can be torn, and none that is known to have been
 //! durable. sled has checksums of its own and gives a value whole or not at all: one with a wrong
 //! checksum was damaged later, perhaps after it was acknowledged, so that is refused also at the end.
 
-use crate::codec;
 use crate::error::Error;
+use crate::fold::Fold;
 use crate::frame::{self, Flaw};
-use crate::image::{Image, group_cost};
-use crate::log::{Log, Unit};
+use crate::log::{Chunks, Log};
 use crate::recover;
-use crate::snapshot::Snapshots;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// What a start found.
-pub(crate) struct Recovered {
-    pub image: Image,
-    pub position: u64,
-    pub log_bytes: u64,
+/// Bytes of the log that a start reads at a time.
+const START_BYTES: usize = 1 << 20;
+
+/// A unit of the log whose bytes are as they were written.
+pub(crate) struct Unit {
+    first: u64,
+    last: u64,
+    payload: Vec<u8>,
+    dir: PathBuf,
 }
 
-/// Folds the newest valid snapshot and the log after it, which must reach to the group `known`.
-pub(crate) fn recover(
-    log: &mut Log,
-    snapshots: &mut Snapshots,
-    known: u64,
-) -> Result<Recovered, Error> {
+impl Unit {
+    /// # Errors
+    /// It does not decode, or a run could not be written.
+    pub(crate) fn fold_into(&self, fold: &mut Fold) -> Result<(), Error> {
+        // One less than there are groups.
+        let span = self.last.checked_sub(self.first);
+        match fold.push(&self.payload)? {
+            Some(groups) if span.is_some() && groups.checked_sub(1) == span => Ok(()),
+            _ => Err(Error::damaged(
+                &self.dir,
+                format!("group {} does not decode", self.first),
+            )),
+        }
+    }
+}
+
+/// Reads the units of a log forward, without a gap.
+pub(crate) struct Replay {
+    /// The last group that was read.
+    pub position: u64,
+    /// What was read, in bytes.
+    pub bytes: u64,
+}
+
+impl Replay {
+    pub(crate) fn after(position: u64) -> Self {
+        Self { position, bytes: 0 }
+    }
+
+    /// The next units, about `budget` bytes of them and at least one, up to group `until`; none if that is
+    /// reached.
+    pub(crate) fn read(
+        &mut self,
+        log: &Log,
+        until: u64,
+        budget: usize,
+    ) -> Result<Vec<Unit>, Error> {
+        if self.position >= until {
+            return Ok(Vec::new());
+        }
+        let mut units = Vec::new();
+        for chunks in log.units_from(self.position + 1, budget)? {
+            if chunks.first > until {
+                break;
+            }
+            if chunks.first != self.position + 1 {
+                return Err(missing(log.dir(), self.position + 1));
+            }
+            let unit = check(&chunks, log.dir())?;
+            self.position = unit.last;
+            self.bytes += unit.payload.len() as u64;
+            units.push(unit);
+        }
+        if units.is_empty() {
+            return Err(missing(log.dir(), self.position + 1));
+        }
+        Ok(units)
+    }
+
+    /// Folds everything up to group `until`.
+    pub(crate) fn fold(&mut self, log: &Log, until: u64, fold: &mut Fold) -> Result<(), Error> {
+        while self.position < until {
+            for unit in self.read(log, until, START_BYTES)? {
+                unit.fold_into(fold)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn missing(dir: &Path, position: u64) -> Error {
+    Error::damaged(dir, format!("group {position} is missing"))
+}
+
+/// The positions that the log holds, which must reach to the group `known`. A torn end is discarded.
+pub(crate) fn reach(log: &mut Log, known: u64) -> Result<recover::Reach, Error> {
     discard_torn_end(log, known)?;
-    let reach = reach(log)?;
-    refuse_loss(reach.map_or(0, |(_, last)| last), known, log.dir())?;
-    let complete =
-        |base| recover::check(base, reach).map_err(|what| Error::damaged(log.dir(), what));
-    let (base, image) = snapshots.newest_valid(complete)?;
-    let from = base.map_or(0, |span| span.from);
-    let mut found = Recovered {
-        image,
-        position: from,
-        log_bytes: 0,
+    let reach = match (log.first_from(1)?, log.last()?) {
+        (Some(first), Some(chunks)) => Some((first, check(&chunks, log.dir())?.last)),
+        _ => None,
     };
-    log.scan(|unit, next| found.replay(unit, next, from, log.dir()))?;
-    Ok(found)
+    refuse_loss(reach.map_or(0, |(_, last)| last), known, log.dir())?;
+    Ok(reach)
 }
 
 fn refuse_loss(last: u64, known: u64, dir: &Path) -> Result<(), Error> {
@@ -74,61 +139,20 @@ fn discard_torn_end(log: &mut Log, known: u64) -> Result<(), Error> {
     Ok(())
 }
 
-fn reach(log: &Log) -> Result<recover::Reach, Error> {
-    let (Some(first), Some(unit)) = (log.first_from(1)?, log.last()?) else {
-        return Ok(None);
-    };
-    let (last, _) = read(&unit, log.dir())?;
-    Ok(Some((first, last)))
-}
-
-fn read(unit: &Unit, dir: &Path) -> Result<(u64, Vec<u8>), Error> {
-    frame::join(&unit.chunks).map_err(|flaw| match flaw {
-        Flaw::Newer(found) => Error::Newer {
-            path: dir.to_owned(),
-            found: found.into(),
-            known: frame::VERSION.into(),
-        },
+fn check(unit: &Chunks, dir: &Path) -> Result<Unit, Error> {
+    let joined = frame::join(&unit.chunks).map_err(|flaw| match flaw {
+        Flaw::Newer(found) => Error::version(dir, found.into(), frame::VERSION.into()),
         Flaw::Incomplete => Error::damaged(
             dir,
             format!("group {} is incomplete and not the last", unit.first),
         ),
         Flaw::Damaged(what) => Error::damaged(dir, format!("group {}: {what}", unit.first)),
+    });
+    let (last, payload) = joined?;
+    Ok(Unit {
+        first: unit.first,
+        last,
+        payload,
+        dir: dir.to_owned(),
     })
-}
-
-impl Recovered {
-    fn replay(
-        &mut self,
-        unit: &Unit,
-        next: Option<u64>,
-        from: u64,
-        dir: &Path,
-    ) -> Result<(), Error> {
-        // What the snapshot covers may be half truncated: it is not even read.
-        if next.is_some_and(|next| next <= from + 1) {
-            return Ok(());
-        }
-        let (last, payload) = read(unit, dir)?;
-        if last <= from {
-            return Ok(());
-        }
-        let gap = || Error::damaged(dir, format!("group {} is missing", self.position + 1));
-        if unit.first > self.position + 1 {
-            return Err(gap());
-        }
-        let groups = codec::decode_unit(&payload)
-            .filter(|groups| {
-                last.checked_sub(unit.first) == Some((groups.len() as u64).wrapping_sub(1))
-            })
-            .ok_or_else(|| Error::damaged(dir, format!("group {} does not decode", unit.first)))?;
-        for (group, position) in groups.iter().zip(unit.first..) {
-            if position == self.position + 1 {
-                self.image.apply(group);
-                self.log_bytes += group_cost(group);
-                self.position = position;
-            }
-        }
-        Ok(())
-    }
 }

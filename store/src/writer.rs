@@ -6,8 +6,8 @@
 //!                                              4, 5, 6 in that order, then takes [g7 g8 g9], then upkeep
 //! ```
 //!
-//! One unit is in flight; what waits meanwhile shares the next one, and its fdatasync. Snapshots and
-//! truncation are steps between units. What a failure means is the owner's: the process must end.
+//! One unit is in flight; what waits meanwhile shares the next one, and its fdatasync. Feeding a snapshot and
+//! truncation are small steps between units. What a failure means is the owner's: the process must end.
 
 mod ticket;
 mod upkeep;
@@ -27,9 +27,9 @@ use upkeep::Upkeep;
 pub struct Policy {
     /// No snapshot before the log has grown by this many bytes since the last one.
     pub log_bytes_min: u64,
-    /// No snapshot before the log is this many times the live state.
-    pub image_times: u64,
-    /// Bytes of a snapshot that are written between two units.
+    /// No snapshot before the log since the last one is this share of it, in percent.
+    pub log_percent: u64,
+    /// Bytes of the log that are read for a snapshot between two units.
     pub snapshot_step_bytes: usize,
     /// Log keys that are dropped between two units.
     pub truncate_step_keys: usize,
@@ -41,8 +41,8 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             log_bytes_min: 8 << 20,
-            image_times: 2,
-            snapshot_step_bytes: 1 << 20,
+            log_percent: 50,
+            snapshot_step_bytes: 128 << 10,
             truncate_step_keys: 64,
             unit_bytes_max: 1 << 20,
         }
@@ -65,6 +65,8 @@ struct Queue {
     waiting_bytes: usize,
     /// The last position that was given to a submission.
     position: u64,
+    /// A snapshot has got on.
+    woken: bool,
     closed: bool,
     failed: Option<Error>,
 }
@@ -78,6 +80,11 @@ struct Shared {
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.queue().woken = true;
+        self.submitted.notify_one();
     }
 }
 
@@ -124,6 +131,8 @@ impl Writer {
         let loaded = journal.load()?;
         let shared = Arc::new(Shared::default());
         shared.queue().position = loaded.position;
+        let of_snapshot = Arc::clone(&shared);
+        journal.wake_with(Arc::new(move || of_snapshot.wake()));
         let of_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("dormouse-journal".into())
@@ -159,14 +168,8 @@ impl Writer {
         self.push(Some(group), Box::new(answer))
     }
 
-    /// Answered when everything submitted before it is durable; writes nothing itself. For a turn without
+    /// Calls back when everything submitted before it is durable; writes nothing itself. For a turn without
     /// records, whose effects must still wait for those of earlier turns.
-    pub fn barrier(&self) -> Ticket {
-        let (answer, slot) = ticket::slot();
-        Ticket::new(self.push(None, answer), slot)
-    }
-
-    /// As [`barrier`](Self::barrier), with a callback.
     pub fn barrier_then(&self, answer: impl FnOnce(Result<u64, Error>) + Send + 'static) -> u64 {
         self.push(None, Box::new(answer))
     }
@@ -277,10 +280,10 @@ fn write_until_closed(
     Ok(())
 }
 
-/// What is written next, waiting for it unless there is upkeep to do; `None` when all is done.
+/// What is written next, and perhaps nothing if there is upkeep to do; `None` when all is done.
 fn next_unit(shared: &Shared, policy: &Policy, busy: bool) -> Option<Vec<Submission>> {
     let mut queue = shared.queue();
-    while queue.waiting.is_empty() && !busy && !queue.closed {
+    while queue.waiting.is_empty() && !busy && !queue.woken && !queue.closed {
         queue = shared
             .submitted
             .wait(queue)
@@ -289,6 +292,7 @@ fn next_unit(shared: &Shared, policy: &Policy, busy: bool) -> Option<Vec<Submiss
     if queue.waiting.is_empty() && queue.closed {
         return None;
     }
+    queue.woken = false;
     let mut unit = Vec::new();
     let mut bytes = 0;
     while let Some(next) = queue.waiting.front() {

@@ -130,7 +130,7 @@ fn acknowledge(position: u64) {
 fn busy_policy() -> Policy {
     Policy {
         log_bytes_min: 200_000,
-        image_times: 1,
+        log_percent: 100,
         snapshot_step_bytes: 20_000,
         truncate_step_keys: 16,
         unit_bytes_max: 100_000,
@@ -224,7 +224,12 @@ fn kill_9_at_any_moment_loses_nothing_acknowledged() {
         child.kill().unwrap();
         child.wait().unwrap();
         let (acknowledged, _) = lines.join().unwrap();
-        let found = Disk::open(&config(dir.path())).unwrap().load().unwrap();
+        let found = Disk::open(&config(dir.path()))
+            .unwrap()
+            .load()
+            .unwrap()
+            .collect()
+            .unwrap();
         assert!(
             found.position >= acknowledged.max(model.position),
             "round {round}: {acknowledged} was acknowledged, {} is there",
@@ -277,7 +282,12 @@ fn a_disk_that_refuses_writes_ends_in_an_error_and_loses_nothing() {
         "it hangs instead of failing: {said}"
     );
     assert!(acknowledged > 0 && said.contains("failed: "), "{said}");
-    let found = Disk::open(&config(dir.path())).unwrap().load().unwrap();
+    let found = Disk::open(&config(dir.path()))
+        .unwrap()
+        .load()
+        .unwrap()
+        .collect()
+        .unwrap();
     assert!(
         found.position >= acknowledged,
         "{acknowledged} was acknowledged, {}",

@@ -56,17 +56,40 @@ fn a_newer_format_is_refused_by_its_number_alone() {
     let dir = store();
     fs::write(
         dir.path().join("FORMAT"),
-        "dormouse store\nversion = 2\nwho knows what follows",
+        "dormouse store\nversion = 3\nwho knows what follows",
     )
     .unwrap();
     assert!(matches!(
         refused(&config(dir.path())),
         Error::Newer {
-            found: 2,
-            known: 1,
+            found: 3,
+            known: 2,
             ..
         }
     ));
+}
+
+#[test]
+fn a_format_from_before_the_first_release_is_refused_with_a_cure() {
+    let dir = store();
+    edit_format(dir.path(), "version = 2", "version = 1");
+    let error = refused(&config(dir.path()));
+    assert!(
+        matches!(
+            error,
+            Error::Older {
+                found: 1,
+                known: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("aside") && text.contains("dormouse export"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -85,6 +108,8 @@ fn another_kind_or_owner_is_refused_and_untouched() {
         Disk::open(&config(dir.path()))
             .unwrap()
             .load()
+            .unwrap()
+            .collect()
             .unwrap()
             .position,
         1
@@ -175,6 +200,8 @@ fn a_file_later_beside_the_store_is_not_in_the_way() {
         Disk::open(&config(dir.path()))
             .unwrap()
             .load()
+            .unwrap()
+            .collect()
             .unwrap()
             .position,
         1

@@ -57,12 +57,13 @@ pub(super) async fn recover(config: &Config) -> Result<(Writer, Recovered), Erro
     };
     let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
         let (writer, loaded) = Writer::start(Disk::open(&store)?)?;
-        let state = loaded
-            .state
-            .iter()
-            .map(|(key, value)| (key.to_vec(), value.to_vec()));
-        let recovered = Base::recover(of_base, state, clock::now())?;
-        Ok((writer, recovered))
+        let mut state = loaded
+            .records
+            .decode(|| |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec()));
+        let recovered = Base::recover(of_base, &mut state, clock::now());
+        // First: a base of records that ended early is none.
+        state.finish()?;
+        Ok((writer, recovered?))
     });
     opened.await.map_err(|_| Error::Fault)?
 }

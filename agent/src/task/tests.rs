@@ -60,11 +60,11 @@ fn start(journal: impl Journal + 'static) -> Fixture {
         incarnation: 1,
         replicate_after: Millis(200),
     };
-    let state = loaded
-        .state
-        .iter()
-        .map(|(key, value)| (key.to_vec(), value.to_vec()));
-    let recovered = Base::recover(config, state, clock::now()).unwrap();
+    let mut state = loaded
+        .records
+        .decode(|| |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec()));
+    let recovered = Base::recover(config, &mut state, clock::now()).unwrap();
+    state.finish().unwrap();
     let executor = Executor::start().unwrap();
     let (asks, asked) = mpsc::channel(16);
     let (link, happened) = mpsc::channel(16);

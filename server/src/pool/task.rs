@@ -95,9 +95,13 @@ pub(super) struct Recovered {
 pub(super) fn recover(config: Config, journal: impl Journal + 'static) -> Result<Recovered, Error> {
     let pool = config.pool.clone();
     let (writer, loaded) = Writer::start(journal)?;
-    let state = loaded.state.into_iter();
-    let state = state.map(|(key, value)| (key.to_vec(), value.to_vec()));
-    match Pool::recover(config, state, clock::now()) {
+    let mut state = loaded
+        .records
+        .decode(|| |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec()));
+    let machine = Pool::recover(config, &mut state, clock::now());
+    // First: a machine of records that ended early is none.
+    state.finish()?;
+    match machine {
         Ok((machine, first)) => Ok(Recovered {
             pool,
             machine,

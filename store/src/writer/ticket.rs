@@ -69,7 +69,7 @@ impl Ticket {
         Self { position, slot }
     }
 
-    /// The position that the group will have; of a barrier, that of the last group before it.
+    /// The position that the group will have.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position

@@ -1,6 +1,6 @@
 //! Snapshots and truncation, a step at a time between two units.
 //!
-//! Begun when the log since the last snapshot outgrows `max(log_bytes_min, image_times * image)`. A
+//! Begun when the log since the last snapshot outgrows `max(log_bytes_min, log_percent of the snapshot)`. A
 //! failure of it fails nobody: the log still holds everything, so it is tried again after more growth.
 
 use super::Policy;
@@ -13,8 +13,10 @@ pub(super) enum Upkeep {
     /// Nothing, until the log is big enough.
     #[default]
     Resting,
-    /// A snapshot is being written.
-    Walking,
+    /// The log is being read for a snapshot.
+    Feeding,
+    /// Another thread has to get on with the snapshot first.
+    Waiting,
     /// The log below the older snapshot is being dropped.
     Truncating,
     /// A snapshot failed; nothing until the log has this many bytes.
@@ -27,19 +29,14 @@ pub(super) enum Upkeep {
 impl Upkeep {
     /// True if a step is due even if no group comes.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self, Self::Walking | Self::Truncating)
+        matches!(self, Self::Feeding | Self::Truncating)
     }
 
     pub(super) fn step(&mut self, journal: &mut impl Journal, policy: &Policy) {
         let next = match self {
             Self::Resting => Ok(rest(journal, policy, 0)),
             Self::Failed { retry_at } => Ok(rest(journal, policy, *retry_at)),
-            Self::Walking => journal
-                .snapshot(policy.snapshot_step_bytes)
-                .map(|progress| match progress {
-                    Progress::More => Self::Walking,
-                    Progress::Done => Self::Truncating,
-                }),
+            Self::Feeding | Self::Waiting => snapshot(journal, policy),
             Self::Truncating => truncate(journal, policy),
         };
         *self = next.unwrap_or_else(|error| {
@@ -55,9 +52,9 @@ fn rest(journal: &impl Journal, policy: &Policy, retry_at: u64) -> Upkeep {
     let size = journal.size();
     let limit = policy
         .log_bytes_min
-        .max(policy.image_times.saturating_mul(size.image));
+        .max(size.snapshot.saturating_mul(policy.log_percent) / 100);
     if size.log > limit.max(retry_at) {
-        return Upkeep::Walking;
+        return Upkeep::Feeding;
     }
     if retry_at > 0 {
         Upkeep::Failed { retry_at }
@@ -66,10 +63,19 @@ fn rest(journal: &impl Journal, policy: &Policy, retry_at: u64) -> Upkeep {
     }
 }
 
+fn snapshot(journal: &mut impl Journal, policy: &Policy) -> Result<Upkeep, Error> {
+    let progress = journal.snapshot(policy.snapshot_step_bytes)?;
+    Ok(match progress {
+        Progress::More => Upkeep::Feeding,
+        Progress::Waiting => Upkeep::Waiting,
+        Progress::Done => Upkeep::Truncating,
+    })
+}
+
 fn truncate(journal: &mut impl Journal, policy: &Policy) -> Result<Upkeep, Error> {
     let progress = journal.truncate(u64::MAX, policy.truncate_step_keys)?;
     Ok(match progress {
-        Progress::More => Upkeep::Truncating,
+        Progress::More | Progress::Waiting => Upkeep::Truncating,
         Progress::Done => Upkeep::Resting,
     })
 }

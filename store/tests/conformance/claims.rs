@@ -33,8 +33,18 @@ fn fill(journal: &mut impl Journal, begin: u32, count: u32) {
     journal.append_all(&groups).unwrap();
 }
 
+/// One step of a snapshot, and what another thread does of it.
+fn step(journal: &mut impl Journal, budget: usize) -> Progress {
+    loop {
+        match journal.snapshot(budget).unwrap() {
+            Progress::Waiting => std::thread::sleep(std::time::Duration::from_millis(1)),
+            progress => return progress,
+        }
+    }
+}
+
 fn snapshot(journal: &mut impl Journal) {
-    while journal.snapshot(512).unwrap() == Progress::More {}
+    while step(journal, 512) == Progress::More {}
 }
 
 fn truncate(journal: &mut impl Journal, position: u64) {
@@ -42,26 +52,39 @@ fn truncate(journal: &mut impl Journal, position: u64) {
 }
 
 /// Restarts and checks that the start finds exactly what was there before it.
-fn restart<S: Subject>(subject: &mut S, mut journal: S::Journal) -> S::Journal {
-    let before = journal.load().unwrap();
+fn restart<S: Subject>(subject: &mut S, journal: S::Journal) -> S::Journal {
+    restart_damaged(subject, journal, 0)
+}
+
+/// The same, after the `count` newest snapshots were damaged.
+fn restart_damaged<S: Subject>(
+    subject: &mut S,
+    mut journal: S::Journal,
+    count: usize,
+) -> S::Journal {
+    let before = journal.load().unwrap().collect().unwrap();
     drop(journal);
+    (0..count).for_each(|_| subject.damage_newest_snapshot());
     let mut journal = subject.up();
-    assert_eq!(journal.load().unwrap(), before);
+    assert_eq!(journal.load().unwrap().collect().unwrap(), before);
     journal
 }
 
 pub(crate) fn a_new_journal_is_empty(mut subject: impl Subject) {
     let mut journal = subject.up();
-    let loaded = journal.load().unwrap();
+    let loaded = journal.load().unwrap().collect().unwrap();
     assert_eq!((loaded.position, loaded.state.len()), (0, 0));
     let journal = restart(&mut subject, journal);
-    assert_eq!(journal.size().image, 0);
+    assert_eq!(journal.size(), dormouse_store::Size::default());
 }
 
 pub(crate) fn positions_grow_by_one_also_across_restarts(mut subject: impl Subject) {
     for start in 0..3 {
         let mut journal = subject.up();
-        assert_eq!(journal.load().unwrap().position, 2 * start);
+        assert_eq!(
+            journal.load().unwrap().collect().unwrap().position,
+            2 * start
+        );
         assert_eq!(journal.append(&vec![put("a", "1")]).unwrap(), 2 * start + 1);
         assert_eq!(journal.append(&vec![put("b", "1")]).unwrap(), 2 * start + 2);
     }
@@ -84,7 +107,7 @@ pub(crate) fn the_later_entry_of_a_key_holds(mut subject: impl Subject) {
         .unwrap();
     let mut journal = restart(&mut subject, journal);
     assert_eq!(
-        journal.load().unwrap().state,
+        journal.load().unwrap().collect().unwrap().state,
         state(&[("a", "2"), ("b", "2"), ("c", "3")])
     );
 }
@@ -94,16 +117,19 @@ pub(crate) fn a_deleted_key_is_gone_and_deleting_nothing_is_fine(mut subject: im
     journal.append(&vec![put("a", "1"), put("b", "1")]).unwrap();
     journal.append(&vec![delete("a"), delete("never")]).unwrap();
     let mut journal = restart(&mut subject, journal);
-    assert_eq!(journal.load().unwrap().state, state(&[("b", "1")]));
+    assert_eq!(
+        journal.load().unwrap().collect().unwrap().state,
+        state(&[("b", "1")])
+    );
 }
 
 pub(crate) fn applying_a_group_again_changes_nothing(mut subject: impl Subject) {
     let mut journal = subject.up();
     let group = vec![put("a", "1"), delete("b"), put("c", "")];
     journal.append(&group).unwrap();
-    let once = journal.load().unwrap().state;
+    let once = journal.load().unwrap().collect().unwrap().state;
     journal.append(&group).unwrap();
-    assert_eq!(journal.load().unwrap().state, once);
+    assert_eq!(journal.load().unwrap().collect().unwrap().state, once);
 }
 
 pub(crate) fn groups_that_are_appended_together_have_positions_of_their_own(
@@ -120,7 +146,7 @@ pub(crate) fn groups_that_are_appended_together_have_positions_of_their_own(
     let mut journal = restart(&mut subject, journal);
     assert_eq!(journal.append(&vec![put("d", "1")]).unwrap(), 5);
     assert_eq!(
-        journal.load().unwrap().state,
+        journal.load().unwrap().collect().unwrap().state,
         state(&[("b", "1"), ("c", "1"), ("d", "1")])
     );
 }
@@ -142,7 +168,7 @@ pub(crate) fn empty_keys_and_values_are_kept(mut subject: impl Subject) {
     snapshot(&mut journal);
     let mut journal = restart(&mut subject, journal);
     assert_eq!(
-        journal.load().unwrap().state,
+        journal.load().unwrap().collect().unwrap().state,
         state(&[("", "nameless"), ("blank", "")])
     );
 }
@@ -162,32 +188,36 @@ pub(crate) fn a_group_of_a_mebibyte_survives(mut subject: impl Subject) {
         .append(&vec![Entry::put(vec![99], vec![7; 1 << 20])])
         .unwrap();
     let journal = restart(&mut subject, journal);
-    assert!(journal.size().image > 2 << 20);
+    assert!(journal.size().log > 2 << 20);
 }
 
 pub(crate) fn a_thousand_groups_survive_in_one_append(mut subject: impl Subject) {
     let mut journal = subject.up();
     fill(&mut journal, 0, 1_000);
     let mut journal = restart(&mut subject, journal);
-    assert_eq!(journal.load().unwrap().position, 1_000);
+    assert_eq!(journal.load().unwrap().collect().unwrap().position, 1_000);
 }
 
 pub(crate) fn a_loaded_state_is_not_changed_by_later_groups(mut subject: impl Subject) {
     let mut journal = subject.up();
     journal.append(&vec![put("a", "1")]).unwrap();
-    let loaded = journal.load().unwrap();
+    let loaded = journal.load().unwrap().collect().unwrap();
     journal.append(&vec![put("a", "2")]).unwrap();
     assert_eq!(loaded.state, state(&[("a", "1")]));
 }
 
-pub(crate) fn a_snapshot_that_is_walked_while_groups_are_appended_is_whole(
-    mut subject: impl Subject,
-) {
+pub(crate) fn a_snapshot_is_whole_whatever_is_appended_while_it_is_made(mut subject: impl Subject) {
     let mut journal = subject.up();
-    fill(&mut journal, 0, 100);
+    for begin in 0..100 {
+        fill(&mut journal, begin, 1);
+    }
+    snapshot(&mut journal);
+    for begin in 50..150 {
+        fill(&mut journal, begin, 1);
+    }
     let mut steps = 0;
-    // Each step passes a few keys; what is changed lies behind the walk, before it, and just there.
-    while journal.snapshot(200).unwrap() == Progress::More {
+    // What is appended meanwhile changes keys of the older snapshot, of the log after it, and new ones.
+    while step(&mut journal, 200) == Progress::More {
         steps += 1;
         let at = steps * 2;
         journal
@@ -195,21 +225,24 @@ pub(crate) fn a_snapshot_that_is_walked_while_groups_are_appended_is_whole(
                 Entry::put(key(0), vec![steps as u8]),
                 Entry::delete(key(at)),
                 Entry::put(key(at + 1), vec![1]),
-                Entry::delete(key(99 - steps)),
+                Entry::delete(key(149 - steps)),
                 Entry::put(format!("timer/{at:05}a").into_bytes(), vec![2]),
             ])
             .unwrap();
     }
-    assert!(steps > 10, "the walk was taken in steps, not in {steps}");
+    assert!(steps > 10, "it was made in steps, not in {steps}");
     journal
         .append(&vec![Entry::put(key(50), b"after".to_vec())])
         .unwrap();
-    restart(&mut subject, journal);
+    let journal = restart(&mut subject, journal);
+    restart_damaged(&mut subject, journal, 1);
 }
 
-pub(crate) fn a_walk_that_was_not_finished_is_forgotten(mut subject: impl Subject) {
+pub(crate) fn a_snapshot_that_was_not_finished_is_forgotten(mut subject: impl Subject) {
     let mut journal = subject.up();
-    fill(&mut journal, 0, 50);
+    for begin in 0..50 {
+        fill(&mut journal, begin, 1);
+    }
     assert_eq!(journal.snapshot(100).unwrap(), Progress::More);
     let log = journal.size().log;
     let mut journal = restart(&mut subject, journal);
@@ -231,22 +264,22 @@ pub(crate) fn a_snapshot_of_nothing_new_is_done_at_once(mut subject: impl Subjec
 
 pub(crate) fn a_snapshot_makes_the_log_short(mut subject: impl Subject) {
     let mut journal = subject.up();
-    fill(&mut journal, 0, 50);
+    for begin in 0..50 {
+        fill(&mut journal, begin, 1);
+    }
     let before = journal.size();
-    assert!(
-        before.log >= 50 * 40 && before.image >= 50 * 40,
-        "{before:?}"
-    );
+    assert!(before.log >= 50 * 40 && before.snapshot == 0, "{before:?}");
     assert_eq!(journal.snapshot(100).unwrap(), Progress::More);
     fill(&mut journal, 50, 1);
     snapshot(&mut journal);
-    let after = journal.size().log;
+    let after = journal.size();
     assert!(
-        after > 0 && after < 100,
-        "only what was appended during the walk is left: {after}"
+        after.log > 0 && after.log < 100,
+        "only what was appended meanwhile is left: {after:?}"
     );
+    assert!(after.snapshot >= 50 * 40, "{after:?}");
     let journal = restart(&mut subject, journal);
-    assert_eq!(journal.size().log, after);
+    assert_eq!(journal.size(), after);
 }
 
 /// Two snapshots, at 50 and 100 groups, then ten groups more.
@@ -264,8 +297,7 @@ pub(crate) fn truncation_keeps_what_the_older_snapshot_needs(mut subject: impl S
     with_two_snapshots(&mut journal);
     truncate(&mut journal, u64::MAX);
     let journal = restart(&mut subject, journal);
-    subject.damage_newest_snapshot();
-    let mut journal = restart(&mut subject, journal);
+    let mut journal = restart_damaged(&mut subject, journal, 1);
     // It goes on as if nothing had been: the next two snapshots replace the damaged one.
     fill(&mut journal, 110, 5);
     snapshot(&mut journal);
@@ -277,9 +309,7 @@ pub(crate) fn truncation_stops_at_the_position_it_was_given(mut subject: impl Su
     let mut journal = subject.up();
     with_two_snapshots(&mut journal);
     truncate(&mut journal, 0);
-    subject.damage_newest_snapshot();
-    subject.damage_newest_snapshot();
-    restart(&mut subject, journal);
+    restart_damaged(&mut subject, journal, 2);
 }
 
 pub(crate) fn one_snapshot_alone_lets_nothing_be_dropped(mut subject: impl Subject) {
@@ -287,8 +317,7 @@ pub(crate) fn one_snapshot_alone_lets_nothing_be_dropped(mut subject: impl Subje
     fill(&mut journal, 0, 50);
     snapshot(&mut journal);
     truncate(&mut journal, u64::MAX);
-    subject.damage_newest_snapshot();
-    restart(&mut subject, journal);
+    restart_damaged(&mut subject, journal, 1);
 }
 
 pub(crate) fn truncation_goes_on_after_a_restart(mut subject: impl Subject) {
@@ -323,15 +352,43 @@ pub(crate) fn two_damaged_snapshots_are_refused_when_the_log_is_truncated(
     }
 }
 
-pub(crate) fn the_size_of_the_image_is_that_of_what_lives(mut subject: impl Subject) {
+pub(crate) fn the_size_of_a_snapshot_is_that_of_what_lives(mut subject: impl Subject) {
     let mut journal = subject.up();
     fill(&mut journal, 0, 10);
-    let ten = journal.size().image;
+    snapshot(&mut journal);
+    let ten = journal.size().snapshot;
     fill(&mut journal, 0, 10);
-    assert_eq!(journal.size().image, ten);
+    snapshot(&mut journal);
+    assert_eq!(journal.size().snapshot, ten);
     journal
         .append(&(0..10).map(|n| Entry::delete(key(n))).collect())
         .unwrap();
-    assert_eq!(journal.size().image, 0);
-    assert!(journal.size().log > 2 * ten);
+    assert!(journal.size().log > 0);
+    snapshot(&mut journal);
+    assert_eq!(journal.size(), dormouse_store::Size::default());
+}
+
+pub(crate) fn a_stream_that_is_read_late_tells_what_was_when_it_was_loaded(
+    mut subject: impl Subject,
+) {
+    let mut journal = subject.up();
+    with_two_snapshots(&mut journal);
+    let before = journal.load().unwrap().collect().unwrap();
+    let loaded = journal.load().unwrap();
+    fill(&mut journal, 0, 200);
+    snapshot(&mut journal);
+    snapshot(&mut journal);
+    truncate(&mut journal, u64::MAX);
+    assert_eq!(loaded.collect().unwrap(), before);
+}
+
+pub(crate) fn decoded_records_are_the_state_in_key_order(mut subject: impl Subject) {
+    let mut journal = subject.up();
+    with_two_snapshots(&mut journal);
+    let state = journal.load().unwrap().collect().unwrap().state;
+    let records = journal.load().unwrap().records;
+    let mut decoded = records.decode(|| |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec()));
+    let expected = state.into_iter().map(|(k, v)| (k.to_vec(), v.to_vec()));
+    assert!(decoded.by_ref().eq(expected));
+    decoded.finish().unwrap();
 }

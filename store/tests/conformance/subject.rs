@@ -5,6 +5,7 @@
 
 use dormouse_store::{Config, Disk, Error, Journal, Kind, Memory};
 use std::fs;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// A journal that can be started again and again over the same durable content.
@@ -47,7 +48,9 @@ impl Subject for OnDisk {
 
     fn damage_newest_snapshot(&mut self) {
         let list = fs::read_dir(self.dir.path().join("snapshots")).expect("it was made");
-        let mut files: Vec<_> = list.map(|entry| entry.expect("it reads").path()).collect();
+        let files = list.map(|entry| entry.expect("it reads").path());
+        let published = |path: &PathBuf| path.extension().is_some_and(|end| end == "snapshot");
+        let mut files: Vec<_> = files.filter(published).collect();
         files.sort();
         files.truncate(files.len() - self.damaged);
         self.damaged += 1;

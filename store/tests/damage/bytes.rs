@@ -4,6 +4,7 @@
 //! damaged in one place and started twice, because the first start changes what the second one sees.
 //! `DORMOUSE_STORE_FLIPS=100000` flips every byte of a small log instead of a sample.
 
+use crate::finish_snapshot;
 use dormouse_store::{Config, Disk, Entry, Error, Group, Journal, Kind, Progress, State, Writer};
 use std::collections::BTreeMap;
 use std::env;
@@ -48,7 +49,7 @@ fn state(position: u64) -> State {
 fn append_units(disk: &mut Disk, units: &[usize]) -> Vec<u64> {
     let mut ends = Vec::new();
     for size in units {
-        let from = disk.load().unwrap().position + 1;
+        let from = disk.load().unwrap().collect().unwrap().position + 1;
         let groups: Vec<Group> = (from..from + *size as u64).map(group).collect();
         ends.push(disk.append_all(&groups).unwrap());
     }
@@ -86,7 +87,7 @@ fn restore(files: &Files) -> TempDir {
 
 /// The position that a start finds, with the state that belongs to it.
 fn start(dir: &Path) -> Result<u64, Error> {
-    let loaded = Disk::open(&config(dir))?.load()?;
+    let loaded = Disk::open(&config(dir))?.load()?.collect()?;
     assert!(
         loaded.state == state(loaded.position),
         "an invented state at {}",
@@ -192,7 +193,7 @@ fn a_flipped_byte_is_noticed_in_a_log_that_was_restarted_snapshotted_and_truncat
     for _ in 0..4 {
         let mut disk = Disk::open(&config(dir.path())).unwrap();
         ends = append_units(&mut disk, &UNITS);
-        while disk.snapshot(1 << 20).unwrap() == Progress::More {}
+        finish_snapshot(&mut disk, 1 << 20);
         while disk.truncate(u64::MAX, 64).unwrap() == Progress::More {}
     }
     let mut disk = Disk::open(&config(dir.path())).unwrap();
@@ -248,7 +249,12 @@ fn a_payload_that_looks_like_a_frame_stops_no_start() {
     disk.append(&vec![Entry::put(*b"k", frames.clone())])
         .unwrap();
     drop(disk);
-    let loaded = Disk::open(&config(dir.path())).unwrap().load().unwrap();
+    let loaded = Disk::open(&config(dir.path()))
+        .unwrap()
+        .load()
+        .unwrap()
+        .collect()
+        .unwrap();
     assert_eq!(loaded.position, 1);
     assert_eq!(&loaded.state[&b"k"[..]][..], &frames[..]);
 }

@@ -19,7 +19,7 @@ fn a_torn_last_group_is_forgotten_whichever_chunk_is_missing() {
             )
         });
         let mut disk = store.open().unwrap();
-        let loaded = disk.load().unwrap();
+        let loaded = disk.load().unwrap().collect().unwrap();
         assert_eq!(
             (loaded.position, loaded.state.len()),
             (4, 4),

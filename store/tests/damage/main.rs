@@ -8,7 +8,7 @@ mod bytes;
 mod log;
 mod snapshots;
 
-use dormouse_store::{Config, Disk, Entry, Error, Group, Journal, Kind, Loaded, Progress};
+use dormouse_store::{Config, Disk, Entry, Error, Folded, Group, Journal, Kind, Progress};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -32,8 +32,8 @@ impl Store {
         Disk::open(&Config::new(self.dir.path(), Kind::Agent, "default/n1"))
     }
 
-    pub(crate) fn load(&self) -> Result<Loaded, Error> {
-        self.open()?.load()
+    pub(crate) fn load(&self) -> Result<Folded, Error> {
+        self.open()?.load()?.collect()
     }
 
     pub(crate) fn refused(&self) -> Error {
@@ -74,8 +74,18 @@ impl Store {
     }
 
     pub(crate) fn snapshot(&self, disk: &mut Disk) -> PathBuf {
-        while disk.snapshot(10_000).unwrap() == Progress::More {}
+        finish_snapshot(disk, 10_000);
         self.files("snapshots").pop().unwrap()
+    }
+}
+
+pub(crate) fn finish_snapshot(disk: &mut Disk, budget: usize) {
+    loop {
+        match disk.snapshot(budget).unwrap() {
+            Progress::More => {}
+            Progress::Waiting => std::thread::sleep(std::time::Duration::from_millis(1)),
+            Progress::Done => return,
+        }
     }
 }
 
