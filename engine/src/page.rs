@@ -134,15 +134,12 @@ pub(crate) type Page<T> = (Vec<T>, bool);
 ///
 /// A page may have been cut by bytes, so that it ends early: what the other has beyond that end waits for the next
 /// page, since something between may be missing here.
-pub(crate) fn join<T: Weigh>(
+pub(crate) fn join<T: Weigh + Clone>(
     limit: usize,
     first: Page<T>,
     second: Page<T>,
     compare: impl Fn(&T, &T) -> Ordering,
-) -> Page<T>
-where
-    T: Clone,
-{
+) -> Page<T> {
     let more = first.1 || second.1;
     let end = |page: &Page<T>| page.0.last().filter(|_| page.1).cloned();
     let ends = [end(&first), end(&second)];
