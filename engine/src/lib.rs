@@ -22,6 +22,7 @@ pub mod planted;
 pub mod pool;
 pub mod record;
 pub mod schedule;
+pub mod shelf;
 pub mod steps;
 pub mod time;
 pub mod timer;

@@ -95,6 +95,10 @@ pub enum Fault {
     KeepTheReplaced,
     /// A shell performs what a turn wants done before the turn is durable.
     SpeakBeforeDurable,
+    /// Timers that are due at one instant come in the order in which they were put in.
+    OrderByArrival,
+    /// A page leaves out what was made just before it.
+    ForgetTheTail,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -1,0 +1,142 @@
+//! Many queues by time, of which an entry stands in at most one.
+//!
+//! A queue has a key, such as a home or a handler, and exists while something stands in it. What stands twice, as a
+//! timer that is due again while it runs, stands in two lanes.
+
+use super::queue::{Number, Ordered, Queue, Slots, Stand};
+use super::slab::Slot;
+use crate::id::Uid;
+use crate::time::WallTime;
+use std::collections::BTreeMap;
+
+#[derive(Debug)]
+pub(super) struct Lane<Q> {
+    numbers: BTreeMap<Q, Number>,
+    queues: Vec<Keyed<Q>>,
+    /// Numbers of queues that are empty, to be used again.
+    spare: Vec<Number>,
+    stands: Vec<Option<Stand>>,
+}
+
+#[derive(Debug)]
+struct Keyed<Q> {
+    /// None while nothing stands in it.
+    key: Option<Q>,
+    queue: Queue,
+}
+
+impl<Q> Default for Lane<Q> {
+    fn default() -> Self {
+        Self {
+            numbers: BTreeMap::new(),
+            queues: Vec::new(),
+            spare: Vec::new(),
+            stands: Vec::new(),
+        }
+    }
+}
+
+impl<Q: Clone + Ord> Lane<Q> {
+    /// Has the slot stand where it is to stand from now on, or nowhere.
+    pub(super) fn put(
+        &mut self,
+        slot: Slot,
+        place: Option<(Q, WallTime)>,
+        uid: impl Fn(Slot) -> Uid,
+    ) {
+        let stand = self.stands.get(slot.index()).copied().flatten();
+        let place = match (stand, place) {
+            (None, None) => return,
+            (Some(stand), Some((key, due))) if self.is_in(stand, &key) => {
+                let mut slots = Slots {
+                    stands: &mut self.stands,
+                    uid,
+                };
+                let queue = &mut self.queues[place_of(stand.queue)].queue;
+                return queue.move_to(stand, due, &mut slots);
+            }
+            (_, place) => place,
+        };
+        if let Some(stand) = stand {
+            self.leave(stand, &uid);
+        }
+        if let Some((key, due)) = place {
+            self.join((slot, due), key, &uid);
+        }
+    }
+
+    pub(super) fn get(&self, key: &Q) -> Option<&Queue> {
+        let number = *self.numbers.get(key)?;
+        Some(&self.queues[place_of(number)].queue)
+    }
+
+    /// The slots of a queue in their order.
+    pub(super) fn iter<F: Fn(Slot) -> Uid>(
+        &self,
+        key: &Q,
+        uid: F,
+    ) -> impl Iterator<Item = (WallTime, Slot)> + use<'_, F, Q> {
+        let ordered: Option<Ordered<'_, F>> = self.get(key).map(|queue| queue.iter(uid));
+        ordered.into_iter().flatten()
+    }
+
+    /// The queues that are not empty, in the order of their keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Q> {
+        self.numbers.keys()
+    }
+
+    fn is_in(&self, stand: Stand, key: &Q) -> bool {
+        self.queues[place_of(stand.queue)].key.as_ref() == Some(key)
+    }
+
+    fn join(&mut self, (slot, due): (Slot, WallTime), key: Q, uid: impl Fn(Slot) -> Uid) {
+        if self.stands.len() <= slot.index() {
+            self.stands.resize(slot.index() + 1, None);
+        }
+        let number = self.number(key);
+        let queue = &mut self.queues[place_of(number)].queue;
+        let mut slots = Slots {
+            stands: &mut self.stands,
+            uid,
+        };
+        queue.join((slot, due), number, &mut slots);
+    }
+
+    fn leave(&mut self, stand: Stand, uid: impl Fn(Slot) -> Uid) {
+        let keyed = &mut self.queues[place_of(stand.queue)];
+        let mut slots = Slots {
+            stands: &mut self.stands,
+            uid,
+        };
+        keyed.queue.leave(stand, &mut slots);
+        if keyed.queue.is_empty()
+            && let Some(key) = keyed.key.take()
+        {
+            keyed.queue = Queue::default();
+            self.numbers.remove(&key);
+            self.spare.push(stand.queue);
+        }
+    }
+
+    fn number(&mut self, key: Q) -> Number {
+        if let Some(number) = self.numbers.get(&key) {
+            return *number;
+        }
+        let number = self.spare.pop().unwrap_or_else(|| {
+            self.queues.push(Keyed {
+                key: None,
+                queue: Queue::default(),
+            });
+            let count = u32::try_from(self.queues.len()).ok();
+            let number = count.and_then(Number::new);
+            number.expect("there are no more queues than entries, and one was just added")
+        });
+        self.queues[place_of(number)].key = Some(key.clone());
+        self.numbers.insert(key, number);
+        number
+    }
+}
+
+fn place_of(number: Number) -> usize {
+    number.get() as usize - 1
+}
