@@ -270,8 +270,23 @@ fn measure_steps<T: Timers>(
     });
 }
 
+/// What a restart costs: everything at once, then the order of the names.
+fn measure_restart(resident: u64) {
+    let all = cards(resident, &mut Mixed(resident));
+    println!("shelf, restored with {resident} entries:");
+    measure("restore, each", resident, || {
+        let mut shelf: Shelf<Card> = Shelf::default();
+        for card in &all {
+            shelf.restore(card.clone());
+        }
+        shelf.order_names();
+        black_box(shelf);
+    });
+}
+
 fn main() {
     for resident in [10_000, 1_000_000] {
+        measure_restart(resident);
         measure_all::<Shelf<Card>>("shelf", resident);
         measure_all::<Trees>("trees", resident);
     }
