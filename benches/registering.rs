@@ -55,6 +55,7 @@ fn base() -> Base {
         rack: RackId::new("r1").expect("an id"),
         incarnation: 1,
         replicate_after: Millis(200),
+        message: Default::default(),
     };
     Base::recover(config, Vec::new(), now())
         .expect("an empty base")

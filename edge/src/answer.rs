@@ -118,9 +118,8 @@ pub fn why_awake(why: Uncovered) -> &'static str {
         Uncovered::Rebuilding => {
             "the coordinator has just started and does not know yet who is awake"
         }
-        Uncovered::Resync => {
-            "node and coordinator disagree on the first deadline and compare again"
-        }
+        Uncovered::Resync => "node and coordinator do not know the same timers and compare again",
+        Uncovered::Busy => "its timers change faster than they can be handed over",
     }
 }
 

@@ -8,9 +8,10 @@ use dormouse_engine::hierarchy::{Cover, WhyNot};
 use dormouse_engine::id::{
     Epoch, NodeId, PoolId, RackId, RunId, Session, TimerId, TimerName, Token, Uid,
 };
+use dormouse_engine::ledger::Sum;
 use dormouse_engine::message::{
-    Act, CoordinatorMessage, Heartbeat, Hello, Items, NodeMessage, Order, Reply, Report,
-    ReportAnswer, Resumed, Uncovered, Welcome,
+    Act, Active, CoordinatorMessage, Goodbye, Heartbeat, Hello, Idle, Items, NodeMessage, Order,
+    Page, Reply, Report, ReportAnswer, Resumed, Staged, Uncovered, Welcome,
 };
 use dormouse_engine::op::{Activity, Answer, Cancelled, NewTime, Op, Refusal};
 use dormouse_engine::schedule::{Cron, Schedule};
@@ -369,6 +370,7 @@ fn items() -> impl Strategy<Value = Items> {
         option::of(btree_map(handler(), any::<u32>(), 0..3)),
         option::of(any::<bool>()),
         option::of(any::<u64>().prop_map(LogIndex)),
+        option::of(any::<u64>()),
     );
     (lists, runs, state).prop_map(|(lists, runs, state)| Items {
         changed: lists.0,
@@ -384,24 +386,44 @@ fn items() -> impl Strategy<Value = Items> {
         eligible: state.2,
         resumed: state.3,
         past: Vec::new(),
+        abandoned: state.4,
     })
 }
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         Just(Act::Stay),
-        any::<u64>().prop_map(|known| Act::Active {
+        any::<u64>().prop_map(|attempt| Act::Stage { attempt }),
+        any::<u64>().prop_map(|known| Act::Tail {
             known: LogIndex(known)
         }),
-        (option::of(wall()), option::of(wall()), vec(token(), 0..3)).prop_map(
-            |(first, self_wake, interrupted)| Act::Idle {
-                first,
-                self_wake,
-                interrupted
+        (any::<u64>(), option::of(any::<u64>())).prop_map(|(known, cursor)| {
+            Act::Active(Active {
+                known: LogIndex(known),
+                cursor: cursor.map(LogIndex),
+            })
+        }),
+        (any::<u64>(), sum(), option::of(wall()), vec(token(), 0..3)).prop_map(
+            |(attempt, sum, self_wake, interrupted)| {
+                Act::Idle(Idle {
+                    attempt,
+                    sum,
+                    self_wake,
+                    interrupted,
+                })
             }
         ),
-        vec(token(), 0..3).prop_map(|interrupted| Act::Goodbye { interrupted }),
+        (option::of(any::<u64>()), vec(token(), 0..3)).prop_map(|(attempt, interrupted)| {
+            Act::Goodbye(Goodbye {
+                attempt,
+                interrupted,
+            })
+        }),
     ]
+}
+
+fn sum() -> impl Strategy<Value = Sum> {
+    (any::<u64>(), any::<u64>()).prop_map(|(count, hash)| Sum { count, hash })
 }
 
 fn node_message() -> impl Strategy<Value = NodeMessage> {
@@ -477,8 +499,21 @@ fn reply() -> impl Strategy<Value = Reply> {
             epoch: Epoch(epoch),
             cover
         }),
-        (uncovered(), millis())
-            .prop_map(|(why, retry_after)| Reply::NotCovered { why, retry_after }),
+        (uncovered(), millis(), option::of(sum())).prop_map(|(why, retry_after, ledger)| {
+            Reply::NotCovered {
+                why,
+                retry_after,
+                ledger,
+            }
+        }),
+        (vec(timer(), 0..3), vec(uid(), 0..3), any::<u64>()).prop_map(|(changed, gone, upto)| {
+            Reply::Page(Page {
+                changed,
+                gone,
+                upto: LogIndex(upto),
+                more: true,
+            })
+        }),
         Just(Reply::Gone),
     ]
 }
@@ -503,8 +538,11 @@ fn order() -> impl Strategy<Value = Order> {
 
 fn welcome() -> impl Strategy<Value = Welcome> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u128>());
-    (numbers, any::<bool>(), millis(), wall(), millis()).prop_map(
-        |(numbers, owns, lease, clock, wake_grace)| Welcome {
+    let stage = (any::<u64>(), any::<bool>());
+    let stage = stage.prop_map(|(attempt, closed)| Staged { attempt, closed });
+    let more = (millis(), option::of(stage));
+    (numbers, any::<bool>(), millis(), wall(), more).prop_map(
+        |(numbers, owns, lease, clock, (wake_grace, stage))| Welcome {
             session: Session(numbers.0),
             epoch: Epoch(numbers.1),
             owns,
@@ -512,6 +550,7 @@ fn welcome() -> impl Strategy<Value = Welcome> {
             clock,
             ledger: numbers.2,
             wake_grace,
+            stage,
         },
     )
 }

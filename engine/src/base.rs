@@ -17,8 +17,11 @@
 
 mod clock;
 mod desk;
+mod given;
+mod handover;
 mod input;
 mod lane;
+mod leaving;
 mod link;
 mod ops;
 mod past;
@@ -40,6 +43,7 @@ use crate::departed::Departed;
 use crate::feed::Feed;
 use crate::history::History;
 use crate::id::{Epoch, NodeId, TimerName, Token, Uid};
+use crate::ledger::Sum;
 use crate::message::{CoordinatorMessage, LedgerId};
 use crate::planted::{self, Fault};
 use crate::record::Key;
@@ -47,8 +51,10 @@ use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
 use crate::timer::{HandlerName, Timer};
 use clock::Clock;
 use desk::Desk;
+use handover::Handover;
 use lane::Lane;
 use link::Link;
+use resume::{Retelling, Returning};
 use runs::Runs;
 use serde::{Deserialize, Serialize};
 use sleep::Rest;
@@ -64,6 +70,8 @@ pub struct Base {
     names: BTreeMap<TimerName, Uid>,
     queues: Queues,
     gone: BTreeSet<Uid>,
+    /// What home and ledger compare before the home sleeps.
+    sum: Sum,
     /// Timers of this node that somebody else runs, and that the node does not know.
     awaited: BTreeSet<Uid>,
     stance: Stance,
@@ -73,6 +81,9 @@ pub struct Base {
     desk: Desk,
     runs: Runs,
     rest: Rest,
+    handover: Handover,
+    returning: Option<Returning>,
+    retelling: Option<Retelling>,
     tokens: Tokens,
     history: History,
     departed: Departed,
@@ -95,6 +106,9 @@ struct Meta {
     handed_over: bool,
     /// Every token it ever gave to a run is below this.
     token_ceiling: u64,
+    /// The attempt to sleep whose timers the ledger may have; zero once it has let go of them.
+    #[serde(default)]
+    stage: u64,
     /// The last change that waited for this node at the coordinator, and was applied.
     #[serde(default)]
     pending_done: u64,
@@ -112,12 +126,26 @@ struct Entry {
     /// A run of it is in flight elsewhere, or the node has handed it over for one run.
     #[serde(default)]
     held: bool,
+    /// What of it was staged, in which attempt to sleep.
+    #[serde(skip)]
+    staged: Option<Staged>,
     /// The run in flight here whose start is not written down: its nominal time and its token.
     #[serde(skip)]
     run: Option<(WallTime, Token)>,
     /// It is due and waits for a free worker here, since then.
     #[serde(skip)]
     starved: Option<BootTime>,
+    /// When it began to wait it could begin only with a claim of the coordinator.
+    #[serde(skip)]
+    claimed: bool,
+}
+
+/// What the ledger's stage has of a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Staged {
+    attempt: u64,
+    /// The revision that is known to be there; zero if none is.
+    revision: u64,
 }
 
 /// What waits for its time, and what has ended.
@@ -130,6 +158,12 @@ struct Queues {
     ended: BTreeSet<(WallTime, Uid)>,
     /// Replicated timers whose newest revision the coordinator does not have.
     unshipped: BTreeSet<Uid>,
+    /// Timers of the lighter classes of which the coordinator has an older state: they were handed over once.
+    stale: BTreeSet<Uid>,
+    /// Timers of the lighter classes that the coordinator may have beside what was handed over.
+    there: BTreeSet<Uid>,
+    /// Timers that others have.
+    held: BTreeSet<Uid>,
 }
 
 /// What a due timer that has no worker waits for; only a movable one can be handed to others.

@@ -13,11 +13,15 @@
 
 mod claims;
 mod judge;
+mod leaving;
+mod names;
 mod ownership;
 mod past;
 mod pending;
 mod recover;
 mod request;
+mod stage;
+mod sum;
 mod timers;
 mod transfer;
 
@@ -26,6 +30,7 @@ pub use ownership::Greeting;
 pub(crate) use past::no_dead_run;
 pub use request::Routed;
 pub(crate) use request::{cancelled, new_time, not_allowed, not_found, refuse_schedule, repeated};
+pub use sum::Sum;
 pub use transfer::{Exported, Fact, Restore, Restored};
 
 use crate::departed::Departed;
@@ -38,6 +43,7 @@ use crate::record::{Key, Record};
 use crate::time::{LogIndex, Millis, WallTime};
 use crate::timer::{HandlerName, Timer};
 use serde::{Deserialize, Serialize};
+use stage::{Holding, Stages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Timers that are no more, and of which a node that is not known any more may have to hear: at most so many.
@@ -60,14 +66,24 @@ pub struct Ledger {
     meta: Meta,
     timers: BTreeMap<Uid, Entry>,
     names: BTreeMap<TimerName, Uid>,
-    homes: BTreeMap<Home, BTreeSet<Uid>>,
-    queues: BTreeMap<Home, BTreeSet<(WallTime, Uid)>>,
+    homes: BTreeMap<Home, Holding>,
+    stages: Stages,
+    /// Nodes that have left, and whose timers are becoming the pool's.
+    leaving: BTreeSet<NodeId>,
     claims: BTreeMap<NodeId, BTreeSet<Uid>>,
+    /// Timers at which something has to be looked when their home moves.
+    apart: BTreeMap<NodeId, BTreeSet<Uid>>,
+    /// Timers of the pool that are named after a node.
+    orphans: BTreeMap<NodeId, BTreeSet<Uid>>,
     giving: BTreeMap<NodeId, BTreeSet<Uid>>,
     /// Pinned timers of which their sleeping homes have not heard, by when they are due.
     unheard: BTreeMap<NodeId, BTreeSet<(WallTime, Uid)>>,
     nodes: BTreeMap<NodeId, Node>,
     gone: BTreeMap<Uid, Gone>,
+    /// The same by the home that has to hear of it, in the order in which they went.
+    gone_of: BTreeMap<NodeId, BTreeSet<(LogIndex, Uid)>>,
+    /// Up to where active homes have heard of what is gone.
+    heard: BTreeMap<NodeId, LogIndex>,
     /// Timers that were taken out while their home was active: it has still to hear of it.
     ended_elsewhere: BTreeMap<NodeId, BTreeSet<Uid>>,
     pending: BTreeMap<u64, Pending>,
@@ -111,6 +127,9 @@ pub struct Entry {
     pub former: Option<NodeId>,
     /// Why its home does not have it although the home is active.
     pub held: Option<Held>,
+    /// The attempt to sleep in which its home handed it over, if that is how it came here.
+    #[serde(default)]
+    pub stage: Option<u64>,
     /// Whether it is due and waits for somebody who can run it; never stored.
     #[serde(skip)]
     pub backlogged: bool,
@@ -146,6 +165,9 @@ pub struct Node {
     pub handlers: BTreeSet<HandlerName>,
     /// When it wakes by itself.
     pub self_wake: Option<WallTime>,
+    /// The attempt to sleep whose timers are the group's: with this they are there, without it they are not.
+    #[serde(default)]
+    pub stage: Option<u64>,
 }
 
 /// Whether a node owns its timers.
@@ -225,18 +247,18 @@ impl Ledger {
     /// One timer.
     #[must_use]
     pub fn entry(&self, uid: Uid) -> Option<&Entry> {
-        self.timers.get(&uid)
+        self.timers.get(&uid).filter(|entry| self.is_real(entry))
     }
 
     /// All timers, in the order of their uids.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.timers.values()
+        self.timers.values().filter(|entry| self.is_real(entry))
     }
 
     /// How many timers there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.timers.len()
+        self.timers.len().saturating_sub(self.stages.unreal())
     }
 
     /// Whether there are no timers.
@@ -248,14 +270,35 @@ impl Ledger {
     /// The earliest movable deadline of `home` that is neither claimed nor in the backlog.
     #[must_use]
     pub fn first(&self, home: &Home) -> Option<WallTime> {
-        self.queues.get(home)?.first().map(|(due, _)| *due)
+        self.first_of(home).map(|(due, _)| due)
     }
 
     /// The first timer of `home` that is due.
     #[must_use]
     pub fn first_due(&self, home: &Home, now: WallTime) -> Option<Uid> {
-        let (due, uid) = *self.queues.get(home)?.first()?;
+        let (due, uid) = self.first_of(home)?;
         (due <= now).then_some(uid)
+    }
+
+    fn first_of(&self, home: &Home) -> Option<(WallTime, Uid)> {
+        let own = self.homes.get(home).and_then(|it| it.queue.first());
+        let Some(node) = home else {
+            let left = self.leaving.iter().map(|node| Some(node.clone()));
+            let left = left.filter_map(|home| self.first_of(&home));
+            return left.chain(own.copied()).min();
+        };
+        let staged = self.stages.attached(node);
+        let staged = staged.and_then(|stage| stage.holding.queue.first());
+        own.into_iter().chain(staged).min().copied()
+    }
+
+    /// What home and ledger compare before the home sleeps.
+    #[must_use]
+    pub fn sum_of(&self, node: &NodeId) -> Sum {
+        let own = self.homes.get(&Some(node.clone()));
+        let own = own.map(|holding| holding.sum).unwrap_or_default();
+        let staged = self.stages.current.get(node);
+        staged.map_or(own, |stage| own.with(stage.holding.sum))
     }
 
     /// Homes whose earliest movable deadline may have changed since the last call.

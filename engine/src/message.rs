@@ -17,11 +17,16 @@
 //! reports are applied once and in order. All state in it is absolute, so that a report repeated under a new
 //! session does no harm either.
 
+mod items;
+
+pub use items::Items;
+
 use crate::hierarchy::Cover;
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session, Token, Uid};
+use crate::ledger::Sum;
 use crate::op::{Answer, Op, Refusal};
 use crate::time::{BootTime, LogIndex, Millis, WallTime};
-use crate::timer::{HandlerName, Outcome, Run, RunRecord, Timer};
+use crate::timer::{HandlerName, Run, Timer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,6 +35,25 @@ pub type LedgerId = u128;
 
 /// Free worker places for pulled runs, by handler.
 pub type Capacity = BTreeMap<HandlerName, u32>;
+
+/// How much goes into one message between a node and its coordinator: what is more travels in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageLimits {
+    /// At most about this many bytes of items, and one item in any case.
+    pub bytes: usize,
+    /// At most this many items of each kind.
+    pub items: usize,
+}
+
+impl Default for MessageLimits {
+    /// A message of this size costs the receiver a few milliseconds, in which nothing else is heard.
+    fn default() -> Self {
+        Self {
+            bytes: 1 << 20,
+            items: 4_096,
+        }
+    }
+}
 
 /// What a node says.
 #[expect(
@@ -107,65 +131,54 @@ pub struct Report {
 pub enum Act {
     /// Nothing.
     Stay,
-    /// The node is awake and wants its timers back.
-    Active {
-        /// Up to where the node knows the ledger; zero if it wants everything.
+    /// Nothing: a piece of what the node may have to hand over. Its unreplicated timers are staged under the attempt;
+    /// they are in no list before the node closes it.
+    Stage {
+        /// Counts the node's attempts to sleep; a newer one ends an older one.
+        attempt: u64,
+    },
+    /// Nothing: a piece of what the node has to tell before it asks for its timers.
+    Tail {
+        /// Up to where the node knows the ledger.
         known: LogIndex,
     },
-    /// The node wants to sleep, and hands its timers over.
-    Idle {
-        /// Its earliest movable deadline: a check of what the ledger computes.
-        first: Option<WallTime>,
-        /// When it will wake by itself, for its first pinned timer.
-        self_wake: Option<WallTime>,
-        /// Runs whose right ends here.
-        interrupted: Vec<Token>,
-    },
+    /// The node is awake and wants its timers back.
+    Active(Active),
+    /// The node wants to sleep, and hands its timers over: the last piece of an attempt.
+    Idle(Idle),
     /// The node leaves for good.
-    Goodbye {
-        /// Runs whose right ends here.
-        interrupted: Vec<Token>,
-    },
+    Goodbye(Goodbye),
 }
 
-/// What a report tells, all of it idempotent.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Items {
-    /// Timers of this home as they are now.
-    pub changed: Vec<Timer>,
-    /// Timers of this home that are no more.
-    pub gone: Vec<Uid>,
-    /// Timers of this home that it cannot run itself just now.
-    pub handed: Vec<Uid>,
-    /// What the pulled runs of this node came to.
-    pub outcomes: Vec<(Uid, Token, Outcome)>,
-    /// Pulled runs that this node took.
-    pub accepted: Vec<Token>,
-    /// Pulled runs that this node could not begin.
-    pub declined: Vec<Token>,
-    /// Timers given back to this home that it now owns, with their tokens as they were given; or of whose end it has
-    /// heard.
-    pub taken: Vec<(Uid, Token)>,
-    /// Answers to [`Order::Change`].
-    pub answers: Vec<(u64, Answer)>,
-    /// The deadline that this node is armed for.
-    pub armed: Option<WallTime>,
-    /// Free places for pulled runs, if they changed.
-    pub capacity: Option<Capacity>,
-    /// Why this node must not be migrator or sentry, or that it may again; if that changed.
-    pub eligible: Option<bool>,
-    /// The changes of [`Reply::Resumed`] up to here are durable at the node.
-    pub resumed: Option<LogIndex>,
-    /// What became of runs of this home's timers.
-    pub past: Vec<(Uid, RunRecord)>,
+/// The node is awake and wants its timers back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Active {
+    /// Up to where the node knows the ledger; zero if it wants everything.
+    pub known: LogIndex,
+    /// Up to where it has heard of what it wants, in earlier pages; none if it begins.
+    pub cursor: Option<LogIndex>,
 }
 
-impl Items {
-    /// Whether there is nothing to tell.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
+/// The node wants to sleep, and hands its timers over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idle {
+    /// The attempt whose pieces become the group's.
+    pub attempt: u64,
+    /// What the node knows of its movable timers; the ledger has to know the same.
+    pub sum: Sum,
+    /// When it will wake by itself, for its first pinned timer.
+    pub self_wake: Option<WallTime>,
+    /// Runs whose right ends here.
+    pub interrupted: Vec<Token>,
+}
+
+/// The node leaves for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Goodbye {
+    /// The attempt whose pieces become the pool's; none if the node could not hand anything over.
+    pub attempt: Option<u64>,
+    /// Runs whose right ends here.
+    pub interrupted: Vec<Token>,
 }
 
 /// What the coordinator says.
@@ -229,6 +242,17 @@ pub struct Welcome {
     pub ledger: LedgerId,
     /// How long a node that promised to wake is believed alive past its time.
     pub wake_grace: Millis,
+    /// The attempt to sleep whose pieces the ledger has, if there is one.
+    pub stage: Option<Staged>,
+}
+
+/// What the ledger has of an attempt to sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Staged {
+    /// Which attempt.
+    pub attempt: u64,
+    /// Whether it was closed: the timers are the group's.
+    pub closed: bool,
 }
 
 /// The answer to a report.
@@ -255,6 +279,8 @@ pub enum Reply {
     Noted,
     /// The node does not own its timers (any more): it must say `Active` first. Items were judged all the same.
     NotOwner,
+    /// A piece of what the node has to hear before it owns its timers: it asks for the next one.
+    Page(Page),
     /// The node owns its timers again.
     Resumed(Resumed),
     /// The node's timers are the group's, and it may sleep unless the cover says that it is needed.
@@ -270,6 +296,8 @@ pub enum Reply {
         why: Uncovered,
         /// Asking again earlier is of no use.
         retry_after: Millis,
+        /// What the ledger knows of the node's movable timers, if that is why.
+        ledger: Option<Sum>,
     },
     /// The node has left.
     Gone,
@@ -284,8 +312,23 @@ pub enum Uncovered {
     NobodyEligible,
     /// The coordinator has just started and does not know yet who is awake.
     Rebuilding,
-    /// Node and ledger do not agree on the earliest deadline: the node must say everything again.
+    /// Node and ledger do not know the same movable timers: the node must say everything again.
     Resync,
+    /// Its timers change faster than they can be handed over. Only a node says this, of itself.
+    Busy,
+}
+
+/// A piece of what a node has to hear before it owns its timers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// Its timers that changed after what it knew.
+    pub changed: Vec<Timer>,
+    /// Its timers that are no more.
+    pub gone: Vec<Uid>,
+    /// With this it knows what has become of its timers up to here.
+    pub upto: LogIndex,
+    /// Whether there is more.
+    pub more: bool,
 }
 
 /// What a node learns when it owns its timers again.

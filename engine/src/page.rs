@@ -4,11 +4,14 @@
 //! paging always goes on. It is cut while the items are visited: nothing beyond the first item that does not fit is.
 
 use crate::id::TimerName;
+use crate::message::MessageLimits;
+use crate::op::Answer;
 use crate::timer::{RunRecord, Timer};
 use std::cmp::Ordering;
 
-/// The most items that one page has.
+/// The most items that one page of an answer has.
 pub(crate) const ITEMS_MAX: u32 = 1_000;
+
 /// The most bytes that the items of one page take, as far as [`Weigh`] can tell.
 pub(crate) const BYTES_MAX: usize = 1 << 20;
 
@@ -16,6 +19,8 @@ pub(crate) const BYTES_MAX: usize = 1 << 20;
 const TIMER_BYTES: usize = 512;
 /// What a run takes on the wire beside its reason, at most.
 const RUN_BYTES: usize = 256;
+/// What an identity takes on the wire, at most.
+pub(crate) const UID_BYTES: usize = 20;
 /// What a line of a timer takes on the wire, at most.
 const LINE_BYTES: usize = 64;
 
@@ -36,13 +41,33 @@ impl Weigh for Timer {
         let labels = spec.labels.iter();
         let labels: usize = labels.map(|(key, value)| key.len() + value.len() + 8).sum();
         let lines = (self.beside.len() + self.requests.len()) * LINE_BYTES;
-        TIMER_BYTES + spec.payload.0.len() + spec.content_type.len() + labels + lines
+        let texts = spec.content_type.len() + spec.target.weight() + labels;
+        TIMER_BYTES + spec.payload.0.len() + texts + lines
     }
 }
 
 impl Weigh for RunRecord {
     fn weight(&self) -> usize {
         RUN_BYTES + self.reason.len()
+    }
+}
+
+impl Weigh for Answer {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Timer(timer) => timer.weight(),
+            Self::List { timers, .. } => timers.iter().map(Weigh::weight).sum(),
+            Self::Runs { runs, .. } => RUN_BYTES * runs.len(),
+            Self::Dead { letters, .. } => RUN_BYTES * letters.len(),
+            Self::News(news) => RUN_BYTES * news.events.len(),
+            Self::Cancelled(_)
+            | Self::Run(_)
+            | Self::Done
+            | Self::Pending
+            | Self::Restored(_)
+            | Self::Activity { .. }
+            | Self::Refused(_) => RUN_BYTES,
+        }
     }
 }
 
@@ -79,6 +104,14 @@ impl Room {
             items: limit.max(1),
             bytes: BYTES_MAX,
             empty: true,
+        }
+    }
+
+    /// An empty message between a node and its coordinator.
+    pub(crate) fn of_message(limits: MessageLimits) -> Self {
+        Self {
+            bytes: limits.bytes,
+            ..Self::new(limits.items)
         }
     }
 

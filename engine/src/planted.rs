@@ -99,6 +99,24 @@ pub enum Fault {
     OrderByArrival,
     /// A page leaves out what was made just before it.
     ForgetTheTail,
+    /// What is handed over in pieces is in every list at once.
+    ListTheStaged,
+    /// A piece makes its timers the group's before the node closes.
+    StageAsReal,
+    /// What was staged stays when the attempt is over.
+    KeepTheStage,
+    /// A timer that is cancelled after it was staged stays staged.
+    KeepTheStagedTombstone,
+    /// A node may sleep whatever ledger and node know of its timers.
+    BelieveTheSum,
+    /// A node owns its timers with the first page of what it has to hear.
+    ResumeWithTheFirstPage,
+    /// What changes while pieces travel is not told before the close.
+    ForgetTheRounds,
+    /// On a new session a node goes on with an attempt of which the ledger has nothing any more.
+    TrustTheOldStage,
+    /// Heartbeats renew what was given to a node that may never have heard of it.
+    RenewTheUnspoken,
 }
 
 #[cfg(feature = "planted-faults")]

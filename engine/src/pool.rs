@@ -55,6 +55,8 @@ pub struct Pool {
     routes: Routes,
     backlog: Backlog,
     watch: Watch,
+    /// What moves in pieces has not come to its end.
+    untidy: bool,
     effects: Vec<Effect>,
 }
 
@@ -80,6 +82,7 @@ impl Pool {
             routes: Routes::starting(now),
             backlog: Backlog::default(),
             watch: Watch::starting(now),
+            untidy: false,
             effects: Vec::new(),
         };
         pool.ledger.begin_feed(now.wall);
@@ -100,6 +103,8 @@ impl Pool {
         self.give_back(now);
         self.keep_watch(now);
         self.repeat_orders(now);
+        self.tidy_up();
+        self.sync(now);
         #[cfg(debug_assertions)]
         self.check()
             .expect("the invariants of the pool hold after every turn");
@@ -133,6 +138,14 @@ impl Pool {
                 self.hear_forward(now, link, session, (id, op));
             }
         }
+    }
+
+    /// Goes on with what moves in pieces, after everything that somebody waits for.
+    fn tidy_up(&mut self) {
+        let erasing = self.ledger.tidy_stages();
+        let parting = self.ledger.part_some();
+        let forgetting = self.ledger.forget_what_was_heard();
+        self.untidy = erasing || parting || forgetting;
     }
 
     /// The ledger, for those who check it.

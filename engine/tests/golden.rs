@@ -52,6 +52,7 @@ fn recover_pool(state: &State) -> Pool {
         lease: Millis(10_000),
         wake_grace: Millis(2_000),
         group_capacity: 8,
+        message: Default::default(),
     };
     Pool::recover(config, state.clone(), time(0)).unwrap().0
 }
@@ -63,6 +64,7 @@ fn recover_base(state: &State) -> Base {
         rack: RackId::new("r1").unwrap(),
         incarnation: 5,
         replicate_after: Millis(200),
+        message: Default::default(),
     };
     Base::recover(config, state.clone(), time(0)).unwrap().0
 }

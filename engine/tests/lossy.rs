@@ -39,6 +39,7 @@ struct Node {
     runs: Vec<Run>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "mail lives for one delivery")]
 enum Mail {
     Up(&'static str, NodeMessage),
     Down(Link, CoordinatorMessage),
@@ -95,6 +96,7 @@ impl Cell {
             lease: LEASE,
             wake_grace: Millis(2_000),
             group_capacity: 8,
+            message: Default::default(),
         };
         let (pool, _) = Pool::recover(config, Vec::new(), time(0)).unwrap();
         let mut cell = Self {
@@ -124,6 +126,7 @@ impl Cell {
             rack: RackId::new("r").unwrap(),
             incarnation: u128::from(self.links),
             replicate_after: Millis(200),
+            message: Default::default(),
         };
         let (base, first) = Base::recover(config, disk.clone(), time(self.now)).unwrap();
         let (link, runs) = (Link(0), Vec::new());
@@ -413,7 +416,7 @@ fn what_was_asked_of_a_home_before_it_was_lost_is_not_done_after_it_is_back() {
         placement: Placement::Pinned(node("n1")),
         ..new("p", 20_000, Durability::Local)
     };
-    cell.lost.up = |_, message| is_report(message, |report| matches!(report.act, Act::Idle { .. }));
+    cell.lost.up = |_, message| is_report(message, |report| matches!(report.act, Act::Idle(_)));
     cell.set("n1", Activity::Idle);
     cell.say(None, Op::Create(Box::new(pinned.clone())));
     cell.lost.up = |name, _| name == "n1";

@@ -50,6 +50,7 @@ impl Cell {
             lease: Millis(10_000),
             wake_grace: Millis(2_000),
             group_capacity: 8,
+            message: Default::default(),
         };
         let (pool, first) = Pool::recover(config, Vec::new(), time(0)).unwrap();
         assert!(first.effects.is_empty());
@@ -77,6 +78,7 @@ impl Cell {
             rack: RackId::new(rack).unwrap(),
             incarnation: u128::from(self.now),
             replicate_after: Millis(200),
+            message: Default::default(),
         };
         let (base, _) = Base::recover(config, Vec::new(), time(self.now)).unwrap();
         self.bases.insert(node(name), base);

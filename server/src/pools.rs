@@ -141,6 +141,7 @@ impl Pools {
             lease: self.0.lease,
             wake_grace: self.0.wake_grace,
             group_capacity: GROUP_CAPACITY,
+            message: Default::default(),
         };
         pool::open(config, self.0.data.pool(pool)).await
     }

@@ -62,11 +62,7 @@ async fn a_parked_node_is_still_parked_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path()).await;
     let mut node = server.awake("n1").await;
-    let idle = dormouse_engine::message::Act::Idle {
-        first: None,
-        self_wake: None,
-        interrupted: vec![],
-    };
+    let idle = harness::idle();
     node.report(idle, dormouse_engine::message::Items::default())
         .await;
     server.stop().await;

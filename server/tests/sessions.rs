@@ -99,11 +99,7 @@ async fn the_last_node_to_sleep_becomes_the_sentry_and_the_topology_shows_it() {
             .await
             .unwrap();
         let at = created.into_inner().timer.unwrap().next_times[0];
-        let idle = Act::Idle {
-            first: None,
-            self_wake: None,
-            interrupted: vec![],
-        };
+        let idle = harness::idle();
         let answer = node.report(idle, Items::default()).await;
         let Reply::Parked { cover, .. } = answer.reply else {
             panic!("{answer:?}")
@@ -158,11 +154,7 @@ async fn an_operator_sends_a_node_to_sleep_and_is_told_the_cover() {
             ),
             "{op:?}"
         );
-        let idle = Act::Idle {
-            first: None,
-            self_wake: None,
-            interrupted: vec![],
-        };
+        let idle = harness::idle();
         let answer = node.report(idle, Items::default()).await;
         let Reply::Parked { cover, epoch } = answer.reply else {
             panic!("{answer:?}")

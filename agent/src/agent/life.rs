@@ -54,6 +54,7 @@ pub(super) async fn recover(config: &Config) -> Result<(Writer, Recovered), Erro
         rack: config.rack.clone(),
         incarnation: Uuid::now_v7().as_u128(),
         replicate_after: wire::millis(config.replicate_after),
+        message: Default::default(),
     };
     let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
         let (writer, loaded) = Writer::start(Disk::open(&store)?)?;

@@ -76,6 +76,7 @@ fn welcome() -> Welcome {
         clock: WallTime(0),
         ledger: 1,
         wake_grace: Millis(2_000),
+        stage: None,
     }
 }
 

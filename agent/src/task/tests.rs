@@ -59,6 +59,7 @@ fn start(journal: impl Journal + 'static) -> Fixture {
         rack: RackId::new("r1").unwrap(),
         incarnation: 1,
         replicate_after: Millis(200),
+        message: Default::default(),
     };
     let mut state = loaded
         .records

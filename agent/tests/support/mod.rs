@@ -163,6 +163,7 @@ async fn own(state: Arc<Mutex<State>>, mut hears: mpsc::Receiver<Heard>) {
         lease: Millis(1_500),
         wake_grace: Millis(1_000),
         group_capacity: 8,
+        message: Default::default(),
     };
     let recovered: Vec<_> = state.lock().unwrap().clone().into_iter().collect();
     let (mut pool, first) = Pool::recover(config, recovered, clock::now()).unwrap();

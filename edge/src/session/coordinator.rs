@@ -6,7 +6,7 @@ use crate::answer;
 use dormouse_engine::hierarchy::{Cover, WhyNot};
 use dormouse_engine::id::{Epoch, NodeId, Session, Token};
 use dormouse_engine::message::{
-    CoordinatorMessage, Order, Reply, ReportAnswer, Resumed, Uncovered, Welcome,
+    CoordinatorMessage, Order, Page, Reply, ReportAnswer, Resumed, Staged, Uncovered, Welcome,
 };
 use dormouse_engine::time::{BootTime, LogIndex};
 use dormouse_proto::v1;
@@ -83,6 +83,10 @@ fn write_welcome(welcome: &Welcome) -> v1::Welcome {
         clock: Some(answer::timestamp(welcome.clock)),
         ledger: parts::wide(welcome.ledger),
         wake_grace: Some(answer::duration(welcome.wake_grace)),
+        stage: welcome.stage.map(|stage| v1::StagedAttempt {
+            attempt: stage.attempt,
+            closed: stage.closed,
+        }),
     }
 }
 
@@ -95,6 +99,10 @@ fn read_welcome(welcome: &v1::Welcome) -> Read<CoordinatorMessage> {
         clock: parts::read_time("clock", welcome.clock.as_ref())?,
         ledger: parts::read_wide("ledger", &welcome.ledger)?,
         wake_grace: parts::read_length("wake_grace", welcome.wake_grace.as_ref())?,
+        stage: welcome.stage.map(|stage| Staged {
+            attempt: stage.attempt,
+            closed: stage.closed,
+        }),
     }))
 }
 
@@ -140,9 +148,19 @@ fn write_reply(reply: Reply) -> WireReply {
             epoch: epoch.0,
             cover: answer::cover(Some(&cover), None),
         }),
-        Reply::NotCovered { why, retry_after } => WireReply::StayAwake(v1::StayAwake {
+        Reply::NotCovered {
+            why,
+            retry_after,
+            ledger,
+        } => WireReply::StayAwake(v1::StayAwake {
             why: write_uncovered(why).into(),
             retry_after: Some(answer::duration(retry_after)),
+            ledger: ledger.map(parts::sum),
+        }),
+        Reply::Page(page) => WireReply::Page(v1::Page {
+            changed_records: parts::encode_all(&page.changed),
+            gone: parts::uids(&page.gone),
+            upto: page.upto.0,
         }),
         Reply::Gone => WireReply::Gone(v1::Gone {}),
     }
@@ -162,8 +180,18 @@ fn read_reply(reply: WireReply) -> Read<Reply> {
         WireReply::StayAwake(awake) => Reply::NotCovered {
             why: read_uncovered("stay_awake.why", awake.why)?,
             retry_after: parts::read_length("stay_awake.retry_after", awake.retry_after.as_ref())?,
+            ledger: awake
+                .ledger
+                .map(|sum| parts::read_sum("stay_awake.ledger", Some(sum)))
+                .transpose()?,
         },
         WireReply::Gone(v1::Gone {}) => Reply::Gone,
+        WireReply::Page(page) => Reply::Page(Page {
+            changed: parts::decode_all("page.changed_records", &page.changed_records)?,
+            gone: parts::read_uids("page.gone", &page.gone)?,
+            upto: LogIndex(page.upto),
+            more: true,
+        }),
     })
 }
 
@@ -197,7 +225,8 @@ fn write_uncovered(why: Uncovered) -> v1::Uncovered {
         Uncovered::Due => v1::Uncovered::Due,
         Uncovered::NobodyEligible => v1::Uncovered::NobodyEligible,
         Uncovered::Rebuilding => v1::Uncovered::Rebuilding,
-        Uncovered::Resync => v1::Uncovered::Resync,
+        // A node says the latter of itself only.
+        Uncovered::Resync | Uncovered::Busy => v1::Uncovered::Resync,
     }
 }
 

@@ -4,7 +4,9 @@ use super::Unread;
 use super::parts::{self, Read};
 use crate::answer;
 use dormouse_engine::id::{Epoch, NodeId, PoolId, RackId, Session, Token, Uid};
-use dormouse_engine::message::{Act, Capacity, Heartbeat, Hello, Items, NodeMessage, Report};
+use dormouse_engine::message::{
+    Act, Active, Capacity, Goodbye, Heartbeat, Hello, Idle, Items, NodeMessage, Report,
+};
 use dormouse_engine::time::{BootTime, LogIndex};
 use dormouse_engine::timer::Outcome;
 use dormouse_proto::v1;
@@ -115,18 +117,21 @@ fn read_report(report: v1::Report) -> Read<NodeMessage> {
 fn write_act(act: Act) -> WireAct {
     match act {
         Act::Stay => WireAct::Stay(v1::Stay {}),
-        Act::Active { known } => WireAct::Active(v1::Active { known: known.0 }),
-        Act::Idle {
-            first,
-            self_wake,
-            interrupted,
-        } => WireAct::Idle(v1::Idle {
-            first: first.map(answer::timestamp),
-            self_wake: self_wake.map(answer::timestamp),
-            interrupted: parts::tokens(&interrupted),
+        Act::Stage { attempt } => WireAct::Stage(v1::Stage { attempt }),
+        Act::Tail { known } => WireAct::Tail(v1::Tail { known: known.0 }),
+        Act::Active(active) => WireAct::Active(v1::Active {
+            known: active.known.0,
+            cursor: active.cursor.map(|cursor| cursor.0),
         }),
-        Act::Goodbye { interrupted } => WireAct::Goodbye(v1::Goodbye {
-            interrupted: parts::tokens(&interrupted),
+        Act::Idle(idle) => WireAct::Idle(v1::Idle {
+            sum: Some(parts::sum(idle.sum)),
+            self_wake: idle.self_wake.map(answer::timestamp),
+            interrupted: parts::tokens(&idle.interrupted),
+            attempt: idle.attempt,
+        }),
+        Act::Goodbye(goodbye) => WireAct::Goodbye(v1::Goodbye {
+            interrupted: parts::tokens(&goodbye.interrupted),
+            attempt: goodbye.attempt,
         }),
     }
 }
@@ -134,17 +139,26 @@ fn write_act(act: Act) -> WireAct {
 fn read_act(act: WireAct) -> Read<Act> {
     Ok(match act {
         WireAct::Stay(v1::Stay {}) => Act::Stay,
-        WireAct::Active(active) => Act::Active {
-            known: LogIndex(active.known),
+        WireAct::Stage(stage) => Act::Stage {
+            attempt: stage.attempt,
         },
-        WireAct::Idle(idle) => Act::Idle {
-            first: parts::read_time_if_set("idle.first", idle.first.as_ref())?,
+        WireAct::Tail(tail) => Act::Tail {
+            known: LogIndex(tail.known),
+        },
+        WireAct::Active(active) => Act::Active(Active {
+            known: LogIndex(active.known),
+            cursor: active.cursor.map(LogIndex),
+        }),
+        WireAct::Idle(idle) => Act::Idle(Idle {
+            attempt: idle.attempt,
+            sum: parts::read_sum("idle.sum", idle.sum)?,
             self_wake: parts::read_time_if_set("idle.self_wake", idle.self_wake.as_ref())?,
             interrupted: parts::read_tokens(idle.interrupted),
-        },
-        WireAct::Goodbye(goodbye) => Act::Goodbye {
+        }),
+        WireAct::Goodbye(goodbye) => Act::Goodbye(Goodbye {
+            attempt: goodbye.attempt,
             interrupted: parts::read_tokens(goodbye.interrupted),
-        },
+        }),
     })
 }
 
@@ -169,6 +183,7 @@ fn write_items(items: Items) -> v1::Items {
         eligible: items.eligible,
         resumed: items.resumed.map(|index| index.0),
         past_records: parts::encode_all(&items.past),
+        abandoned: items.abandoned,
     }
 }
 
@@ -190,6 +205,7 @@ fn read_items(items: v1::Items) -> Read<Items> {
         eligible: items.eligible,
         resumed: items.resumed.map(LogIndex),
         past: parts::decode_all("past_records", &items.past_records)?,
+        abandoned: items.abandoned,
     })
 }
 

@@ -6,6 +6,7 @@ use super::Unread;
 use crate::answer;
 use bytes::Bytes;
 use dormouse_engine::id::{BadId, RunId, TimerName, Token, Uid};
+use dormouse_engine::ledger::Sum;
 use dormouse_engine::record;
 use dormouse_engine::time::{Millis, WallTime};
 use dormouse_engine::timer::{HandlerName, Payload, Run, Target};
@@ -122,6 +123,21 @@ pub(super) fn read_length(field: &str, length: Option<&Duration>) -> Read<Millis
 pub(super) fn read_handler(field: &str, text: &str) -> Read<HandlerName> {
     let why = "must be 1 to 255 visible ASCII characters";
     HandlerName::new(text).ok_or_else(|| Unread::new(field, why))
+}
+
+pub(super) fn sum(sum: Sum) -> v1::TimerSum {
+    v1::TimerSum {
+        count: sum.count,
+        hash: sum.hash,
+    }
+}
+
+pub(super) fn read_sum(field: &str, sum: Option<v1::TimerSum>) -> Read<Sum> {
+    let sum = sum.ok_or_else(|| Unread::missing(field))?;
+    Ok(Sum {
+        count: sum.count,
+        hash: sum.hash,
+    })
 }
 
 pub(super) fn run(run: Run) -> v1::ClaimedRun {

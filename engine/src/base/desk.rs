@@ -3,7 +3,7 @@
 //! Nobody waits for ever: what the coordinator does not answer in time is answered as not known to be done.
 //! How an operation is decided is told in `ops`.
 
-use super::{Base, Effect, Entry};
+use super::{Base, Effect};
 use crate::id::Uid;
 use crate::message::NodeMessage;
 use crate::op::{Answer, Op, Refusal};
@@ -77,6 +77,11 @@ impl Desk {
         self.ends.contains(&uid)
     }
 
+    /// Timers of which a change waits for the coordinator.
+    pub(super) fn changing(&self) -> impl Iterator<Item = Uid> {
+        self.changes.iter().map(|change| change.uid)
+    }
+
     /// Whether somebody waits for the coordinator to have a change.
     pub(super) fn awaits_ship(&self) -> bool {
         !self.changes.is_empty()
@@ -129,7 +134,7 @@ impl Base {
         let answer = match refusal {
             Some(refusal) => Answer::Refused(refusal.clone()),
             None => {
-                self.insert(Entry::new(timer.clone(), timer.revision));
+                self.adopt(timer.clone());
                 Answer::Timer(Box::new(timer.clone()))
             }
         };

@@ -1,7 +1,7 @@
 //! What a base is told, what it wants done, and what it was configured with.
 
 use crate::id::{NodeId, PoolId, RackId, Token, Uid};
-use crate::message::{Capacity, CoordinatorMessage, NodeMessage};
+use crate::message::{Capacity, CoordinatorMessage, MessageLimits, NodeMessage};
 use crate::op::{Answer, Op};
 use crate::time::{BootTime, Millis};
 use crate::timer::{Outcome, Run};
@@ -19,6 +19,8 @@ pub struct Config {
     pub incarnation: u128,
     /// How long a REPLICATED_ASYNC change may wait before it is shipped.
     pub replicate_after: Millis,
+    /// How much goes into one report.
+    pub message: MessageLimits,
 }
 
 /// What happened.

@@ -1,22 +1,19 @@
 //! The lane: one report at a time, repeated until it is answered; everything that must arrive is in it.
 
+use super::handover::is_light;
 use super::{Base, Effect, Entry, Stance};
 use crate::id::Uid;
 use crate::message::{Act, Items, NodeMessage, Reply, Report, ReportAnswer};
 use crate::op::Refusal;
+use crate::page::{Room, Weigh};
 use crate::planted::{self, Fault};
 use crate::record::Key;
-use crate::time::{BootTime, LogIndex, Millis, Now};
+use crate::time::{BootTime, Millis, Now};
 use crate::timer::Timer;
 use std::collections::BTreeSet;
 
 /// A report that is not answered for this long is said again.
 const REPEAT_AFTER: Millis = Millis(1_000);
-/// A report that moves no ownership carries at most about this many bytes of timers; the rest goes in the next.
-const REPORT_BYTES_MAX: usize = 1 << 20;
-/// What a timer takes in a report beside its payload, roughly.
-const TIMER_BYTES: usize = 512;
-
 /// The one outstanding report, and what waits for the next.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
@@ -31,10 +28,18 @@ pub(super) struct Lane {
 #[derive(Debug)]
 struct Sent {
     report: Report,
+    /// When it was said last.
     at: BootTime,
+    /// When it was said first.
+    first: BootTime,
 }
 
 impl Lane {
+    /// Whether a report was not answered when its connection broke.
+    pub(super) fn was_cut_off(&self) -> bool {
+        self.sent.is_some()
+    }
+
     /// The next report has to go out by then.
     pub(super) fn ship_by(&mut self, at: BootTime) {
         self.ship_at = Some(self.ship_at.map_or(at, |before| before.min(at)));
@@ -47,7 +52,7 @@ impl Lane {
     /// Whether everything can be handed over in the next report: what was taken leaves the ledger, and must not
     /// leave it in the report that brings it back.
     pub(super) fn can_hand_over(&self) -> bool {
-        self.is_free() && self.items.taken.is_empty()
+        self.is_free() && self.items.taken.is_empty() && self.items.resumed.is_none()
     }
 
     /// When the lane has something to do by itself.
@@ -91,6 +96,7 @@ fn merge(items: &mut Items, newer: Items) {
     items.eligible = newer.eligible.or(items.eligible);
     items.resumed = newer.resumed.or(items.resumed);
     items.past.extend(newer.past);
+    items.abandoned = newer.abandoned.or(items.abandoned);
 }
 
 impl Base {
@@ -111,25 +117,34 @@ impl Base {
         let wanted =
             !self.lane.items.is_empty() || self.lane.ship_at.is_some_and(|at| at <= now.boot);
         if speaks && wanted {
-            self.report(now, Act::Stay, None);
+            self.report(now, Act::Stay);
         }
     }
 
-    /// Sends a report. It carries everything that the coordinator has to hear, and `also` these timers.
-    pub(super) fn report(&mut self, now: Now, act: Act, also: Option<fn(&Entry) -> bool>) {
+    /// Sends a report. It carries what the coordinator has to hear, as much as one message holds.
+    pub(super) fn report(&mut self, now: Now, act: Act) {
+        self.report_with(now, act, Vec::new());
+    }
+
+    /// The same, and `staged` timers of the lighter classes beside.
+    pub(super) fn report_with(&mut self, now: Now, act: Act, staged: Vec<Timer>) {
         let mut items = std::mem::take(&mut self.lane.items);
-        // What moves the ownership moves all of it; anything else may take its time.
-        let bytes = match act {
-            Act::Stay => REPORT_BYTES_MAX,
-            Act::Active { .. } | Act::Idle { .. } | Act::Goodbye { .. } => usize::MAX,
-        };
-        items.changed = self.timers_to_ship(&items.handed, also, bytes);
-        if matches!(act, Act::Idle { .. }) && planted::is(Fault::DropTheTail) {
+        let mut room = self.handover.room();
+        let most = self.config.message.items;
+        // Answers have a message's room of their own: many of them must not keep back what is changed.
+        self.lane.items = items.split_off_excess(&mut self.handover.room(), most);
+        for timer in &staged {
+            room.take(timer.weight());
+        }
+        self.note_staging(&staged);
+        items.changed = self.timers_to_ship(&items.handed, room);
+        self.keep_for_later(&mut items);
+        self.note_offered(&items.changed);
+        items.changed.extend(staged);
+        if matches!(act, Act::Idle(_)) && planted::is(Fault::DropTheTail) {
             items.changed.clear();
         }
-        self.lane.items.handed = self.keep_for_later(&mut items);
-        self.note_offered(&act, &items.changed);
-        items.gone = self.gone.iter().copied().collect();
+        items.gone = self.gone_to_tell().take(most).collect();
         // What leaves the ledger must not leave it in the report that hands it over.
         self.lane.items.resumed = items.resumed.take_if(|_| act != Act::Stay);
         self.lane.ship_at = None;
@@ -146,66 +161,95 @@ impl Base {
         self.lane.sent = Some(Sent {
             report,
             at: now.boot,
+            first: now.boot,
         });
     }
 
-    /// Marks what the coordinator is about to be told, before it is: durably, but for light timers that are
-    /// handed over, since that is durable by itself.
-    fn note_offered(&mut self, act: &Act, timers: &[Timer]) {
-        let hands_over = matches!(act, Act::Idle { .. } | Act::Goodbye { .. });
+    /// Marks durably what the coordinator is about to be told, before it is.
+    fn note_offered(&mut self, timers: &[Timer]) {
         for timer in timers {
             self.desk.note_offered(timer.uid);
-            let news = self.timers.get(&timer.uid).is_some_and(|it| !it.offered);
-            match hands_over && !timer.spec.durability.is_replicated() {
-                _ if !news => {}
-                true => drop(self.adjust(timer.uid, |entry| entry.offered = true)),
-                false => drop(self.change(timer.uid, |entry| entry.offered = true)),
+            if self.timers.get(&timer.uid).is_some_and(|it| !it.offered) {
+                self.change(timer.uid, |entry| entry.offered = true);
             }
         }
     }
 
-    /// Timers that the coordinator does not have, up to `bytes_max`; what is left goes in the next report.
-    fn timers_to_ship(
-        &self,
-        handed: &[Uid],
-        also: Option<fn(&Entry) -> bool>,
-        bytes_max: usize,
-    ) -> Vec<Timer> {
-        let others = also.map(|also| self.timers.values().filter(move |entry| also(entry)));
-        let others = others.into_iter().flatten();
-        let handed = handed.iter().filter_map(|uid| self.timers.get(uid));
-        let others = others
-            .chain(handed)
-            .filter(|entry| !self.is_unshipped(entry));
+    /// Timers that the coordinator does not have as they are, up to what there is room for; what is left goes in the
+    /// next report.
+    fn timers_to_ship(&self, handed: &[Uid], mut room: Room) -> Vec<Timer> {
+        let known = self.known_to_ship(handed).map(|entry| &entry.timer);
+        let all = self.desk.proposed().chain(known);
+        all.take_while(|timer| room.take(timer.weight()))
+            .cloned()
+            .collect()
+    }
+
+    fn known_to_ship(&self, handed: &[Uid]) -> impl Iterator<Item = &Entry> {
+        // What the coordinator has an older state of is told before it gives the timers back.
+        let apart = self.stance == Stance::Apart;
+        let stale = self.queues.stale.iter().copied().filter(move |_| apart);
+        let told = move |uid: &Uid| apart && self.queues.stale.contains(uid);
+        let handed = handed.iter().copied().filter(move |uid| !told(uid));
+        let others = stale.chain(handed).filter_map(|uid| self.timers.get(&uid));
+        let others = others.filter(|entry| !self.is_unshipped(entry));
         let unshipped = self
             .queues
             .unshipped
             .iter()
             .filter_map(|uid| self.timers.get(uid));
-        let known = unshipped.chain(others).map(|entry| &entry.timer);
-        let mut bytes = 0;
-        self.desk
-            .proposed()
-            .chain(known)
-            .take_while(|timer| {
-                let fits = bytes < bytes_max;
-                bytes += TIMER_BYTES + timer.spec.payload.0.len();
-                fits
-            })
-            .cloned()
-            .collect()
+        unshipped.chain(others)
     }
 
-    /// A timer is handed over with its state or after it: what did not fit waits for the next report.
-    fn keep_for_later(&self, items: &mut Items) -> Vec<Uid> {
-        let told = |uid: &Uid| {
+    /// Whether the next report tells everything that the coordinator does not have. It takes the room that this needs.
+    pub(super) fn ships_all(&self, room: &mut Room) -> bool {
+        let most = self.config.message.items;
+        if self.lane.items.exceeds(&mut self.handover.room(), most) {
+            return false;
+        }
+        let known = self
+            .known_to_ship(&self.lane.items.handed)
+            .map(|entry| &entry.timer);
+        for timer in self.desk.proposed().chain(known) {
+            if !room.take(timer.weight()) {
+                return false;
+            }
+        }
+        self.gone.len() <= most
+    }
+
+    /// Timers that are no more, and of whose runs everything was told: of what is gone no run is noted.
+    fn gone_to_tell(&self) -> impl Iterator<Item = Uid> {
+        let untold: BTreeSet<Uid> = self.lane.items.past.iter().map(|(uid, _)| *uid).collect();
+        let gone = self.gone.iter().copied();
+        gone.filter(move |uid| !untold.contains(uid))
+    }
+
+    /// A timer is handed over with its state or after it, and its runs are told likewise: what did not fit waits for
+    /// the next report. Of a lighter timer the ledger keeps nothing that is not handed over in the same report.
+    fn keep_for_later(&mut self, items: &mut Items) {
+        let told: BTreeSet<Uid> = items.changed.iter().map(|timer| timer.uid).collect();
+        let there = |uid: &Uid| {
             let entry = self.timers.get(uid);
-            entry.is_none_or(|entry| entry.shipped == entry.timer.revision)
-                || items.changed.iter().any(|timer| timer.uid == *uid)
+            entry.is_none_or(|entry| {
+                let light = !entry.timer.spec.durability.is_replicated();
+                !light && entry.shipped == entry.timer.revision
+            })
         };
-        let (now, later) = items.handed.iter().partition(|uid| told(uid));
-        items.handed = now;
-        later
+        let handed = std::mem::take(&mut items.handed).into_iter();
+        // What was given back is handed over again only after it was taken, or in the same report.
+        let untaken: BTreeSet<Uid> = self.lane.items.taken.iter().map(|(uid, _)| *uid).collect();
+        let ready = |uid: &Uid| !untaken.contains(uid) && (told.contains(uid) || there(uid));
+        let (handed, later) = handed.partition(ready);
+        items.handed = handed;
+        let later: Vec<Uid> = later;
+        let known = |uid: &Uid| self.timers.get(uid).is_none_or(|entry| entry.shipped > 0);
+        let past = std::mem::take(&mut items.past).into_iter();
+        let (past, untold) = past.partition(|(uid, _)| told.contains(uid) || known(uid));
+        items.past = past;
+        let untold: Vec<_> = untold;
+        self.lane.items.handed.splice(..0, later);
+        self.lane.items.past.splice(..0, untold);
     }
 
     fn is_unshipped(&self, entry: &Entry) -> bool {
@@ -223,10 +267,14 @@ impl Base {
         let Some(sent) = self.lane.sent.take() else {
             return;
         };
+        if sent.at == sent.first {
+            let took = now.boot.since(sent.first);
+            self.handover.note_way(took, self.link.lease());
+        }
         let applied = !matches!(answer.reply, Reply::NotOwner);
         if applied {
             self.note_shipped(&sent.report, &answer.refused);
-            if answer.reply == Reply::Noted {
+            if answer.reply == Reply::Noted && sent.report.act == Act::Stay {
                 self.keep_light(&sent.report);
             }
         } else {
@@ -254,6 +302,13 @@ impl Base {
                 self.own_what_left_the_ledger(&taken.collect::<Vec<_>>());
             }
         }
+        let handed: BTreeSet<Uid> = report.items.handed.iter().copied().collect();
+        let stage = match &report.act {
+            Act::Stage { attempt } => Some(*attempt),
+            Act::Idle(idle) => Some(idle.attempt),
+            Act::Goodbye(goodbye) => goodbye.attempt,
+            Act::Stay | Act::Tail { .. } | Act::Active(_) => None,
+        };
         for timer in &report.items.changed {
             let refusal = refused
                 .iter()
@@ -265,10 +320,15 @@ impl Base {
                 self.change_refused(timer.uid, refusal);
             }
             let revision = timer.revision;
-            self.adjust(timer.uid, |entry| {
-                entry.shipped = entry.shipped.max(revision)
-            });
-            self.change_answered(timer.uid, revision);
+            let staged = is_light(timer) && !handed.contains(&timer.uid);
+            match stage.filter(|_| staged) {
+                Some(attempt) => self.note_staged(attempt, timer),
+                None => {
+                    let shipped = |entry: &mut Entry| entry.shipped = entry.shipped.max(revision);
+                    self.adjust(timer.uid, shipped);
+                    self.change_answered(timer.uid, revision);
+                }
+            }
         }
         for uid in &report.items.gone {
             if self.gone.remove(uid) {
@@ -284,14 +344,6 @@ impl Base {
         self.own_what_left_the_ledger(&uids);
     }
 
-    /// Whether the answer to this tells everything: the ownership had moved without the node's knowledge.
-    pub(super) fn asks_everything(&self, report: &Report) -> bool {
-        match report.act {
-            Act::Active { known } => known == LogIndex(0) || report.epoch != self.link.epoch(),
-            Act::Stay | Act::Idle { .. } | Act::Goodbye { .. } => false,
-        }
-    }
-
     fn take_reply(&mut self, now: Now, answer: ReportAnswer, report: &Report) {
         let known = answer.known;
         match answer.reply {
@@ -299,7 +351,12 @@ impl Base {
             Reply::NotOwner => self.lost_ownership(),
             Reply::Resumed(resumed) => self.resumed(now, (known, report), resumed),
             Reply::Parked { epoch, cover } => self.parked(now, epoch, &cover),
-            Reply::NotCovered { why, retry_after } => self.not_covered(now, why, retry_after),
+            Reply::NotCovered {
+                why,
+                retry_after,
+                ledger,
+            } => self.not_covered(now, (why, ledger), retry_after),
+            Reply::Page(page) => self.hear_page(now, report, page),
             Reply::Gone => self.left(),
         }
     }

@@ -86,8 +86,15 @@ impl Link {
 impl Base {
     pub(super) fn connected(&mut self, now: Now) {
         self.link.phase = Phase::Greeting(now.boot);
-        self.lane.restart();
+        self.restart_lane();
         self.hello(now);
+    }
+
+    fn restart_lane(&mut self) {
+        if self.lane.was_cut_off() {
+            self.handover.note_broken();
+        }
+        self.lane.restart();
     }
 
     fn hello(&mut self, now: Now) {
@@ -106,7 +113,7 @@ impl Base {
 
     pub(super) fn disconnected(&mut self) {
         self.link.phase = Phase::Down;
-        self.lane.restart();
+        self.restart_lane();
         self.refuse_forwards();
     }
 
@@ -153,7 +160,10 @@ impl Base {
                 entry.held = false;
             });
         }
-        self.change_meta(|meta| meta.handed_over = false);
+        self.change_meta(|meta| {
+            meta.handed_over = false;
+            meta.stage = 0;
+        });
         if self.stance == Stance::Parked {
             self.stance = Stance::Apart;
         }
@@ -162,8 +172,16 @@ impl Base {
     fn judge_welcome(&mut self, now: Now, welcome: &Welcome) {
         let same_epoch = welcome.epoch == self.meta.epoch;
         match self.stance {
-            Stance::Active if welcome.owns && same_epoch => {}
-            Stance::Parking if welcome.owns && same_epoch => self.unpark(now),
+            Stance::Active if welcome.owns && same_epoch => self.go_on_staging(welcome.stage),
+            Stance::Parking if welcome.owns && same_epoch => {
+                self.go_on_staging(welcome.stage);
+                self.unpark(now);
+            }
+            // The answer to the close was lost, not the close.
+            Stance::Parking if !welcome.owns && self.was_closed(welcome.stage) => {
+                self.note_parked(now, welcome.epoch);
+                self.lane.ship_by(now.boot);
+            }
             Stance::Parked if !welcome.owns && same_epoch => self.rearm_alarm(),
             Stance::Leaving => self.say_goodbye(now),
             _ => {

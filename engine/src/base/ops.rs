@@ -105,7 +105,7 @@ impl Base {
                 };
                 return self.answer(origin, Answer::Refused(refusal));
             }
-            let (over, told) = (holder.timer.uid, holder.is_told());
+            let (over, told) = (holder.timer.uid, self.is_told(holder));
             self.bid_farewell(over, None, self.clock.read(now));
             self.remove(over);
             if told {
@@ -289,8 +289,8 @@ impl Base {
             Some((_, token)) => Cancelled::Running(token),
             None => cancelled(&entry.timer),
         };
-        let told = entry.is_told();
-        let committed = entry.is_committed();
+        let told = self.is_told(entry);
+        let committed = self.is_committed(entry);
         if outcome == Cancelled::AlreadyFired {
             return self.answer(origin, Answer::Cancelled(outcome));
         }
@@ -336,7 +336,7 @@ impl Base {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if entry.is_committed() && entry.shipped < revision {
+        if self.is_committed(entry) && entry.shipped < revision {
             self.answer_when_known(now, origin, (uid, revision), answer);
         } else {
             self.ship_lazily(now, entry.timer.spec.durability);

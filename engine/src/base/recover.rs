@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::desk::Desk;
+use super::handover::Handover;
 use super::lane::Lane;
 use super::link::Link;
 use super::runs::Runs;
@@ -12,6 +13,7 @@ use crate::decision::Decision;
 use crate::departed::{Departed, Farewell};
 use crate::feed::Feed;
 use crate::history::{History, Kept};
+use crate::ledger::Sum;
 use crate::record::{Key, Unreadable, decode};
 use crate::time::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,12 +58,12 @@ impl Base {
 
     fn empty(config: Config) -> Self {
         Self {
-            config,
             meta: Meta::default(),
             timers: BTreeMap::new(),
             names: BTreeMap::new(),
             queues: Queues::default(),
             gone: BTreeSet::new(),
+            sum: Sum::default(),
             awaited: BTreeSet::new(),
             stance: Stance::Apart,
             clock: Clock::default(),
@@ -70,6 +72,9 @@ impl Base {
             desk: Desk::default(),
             runs: Runs::default(),
             rest: Rest::default(),
+            handover: Handover::new(config.message),
+            returning: None,
+            retelling: None,
             tokens: Tokens::default(),
             history: History::default(),
             departed: Departed::default(),
@@ -77,6 +82,7 @@ impl Base {
             last_turn: None,
             dirty: BTreeSet::new(),
             effects: Vec::new(),
+            config,
         }
     }
 

@@ -2,24 +2,108 @@
 
 use super::desk::Origin;
 use super::{Base, Entry, Stance};
-use crate::id::{Session, Token, Uid};
-use crate::message::{Act, Order, Report, Resumed};
+use crate::id::{Epoch, Session, Uid};
+use crate::message::{Act, Active, Order, Page, Report, Resumed};
 use crate::op::{Answer, Op};
+use crate::page::{Room, Weigh};
 use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now};
 use crate::timer::Timer;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Asking for ownership, a page at a time.
+#[derive(Debug)]
+pub(super) struct Returning {
+    epoch: Epoch,
+    /// Ownership had moved without the node's knowledge: it is told everything.
+    everything: bool,
+    /// Up to where it was told; if it is told only what it does not know, that is what it knows.
+    cursor: Option<LogIndex>,
+    /// What it was told of, to see at the end what is not its own any more.
+    listed: BTreeSet<Uid>,
+}
+
+/// Telling the coordinator once more what it should know, a piece at a time.
+#[derive(Debug, Default)]
+pub(super) struct Retelling {
+    last: Option<Uid>,
+}
+
+impl Returning {
+    fn from(epoch: Epoch, everything: bool) -> Self {
+        Self {
+            epoch,
+            everything,
+            cursor: None,
+            listed: BTreeSet::new(),
+        }
+    }
+}
+
 /// How long pinned timers wait for the changes that the coordinator may have stored for them.
 const PINNED_WAIT: Millis = Millis(2_000);
 
 impl Base {
-    /// Asks for ownership, with everything that the coordinator may not know.
+    /// Asks for ownership, when the coordinator has been told everything that it may not know.
     pub(super) fn say_active(&mut self, now: Now) {
-        if self.link.is_open() && self.lane.is_free() && self.stance != Stance::Active {
-            let known = self.meta.known;
-            self.report(now, Act::Active { known }, Some(is_stale_there));
+        if !self.link.is_open() || !self.lane.is_free() || self.stance == Stance::Active {
+            return;
+        }
+        let known = self.meta.known;
+        let mut room = self.handover.room();
+        if !self.ships_all(&mut room) {
+            return self.report(now, Act::Tail { known });
+        }
+        if let Some(again) = self.tell_some_again(&mut room) {
+            return self.report_with(now, Act::Tail { known }, again);
+        }
+        let epoch = self.link.epoch();
+        let everything = known == LogIndex(0) || self.meta.epoch != epoch;
+        let before = self.returning.take();
+        let goes_on = before.filter(|it| it.epoch == epoch && it.everything == everything);
+        let returning = goes_on.unwrap_or_else(|| Returning::from(epoch, everything));
+        let cursor = returning.cursor;
+        self.returning = Some(returning);
+        self.report(now, Act::Active(Active { known, cursor }));
+    }
+
+    /// Replicated timers that are told once more, as many as there is room for; none if all were.
+    fn tell_some_again(&mut self, room: &mut Room) -> Option<Vec<Timer>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let mut retelling = self.retelling.take()?;
+        let from = retelling.last.map_or(Unbounded, Excluded);
+        let mut again = Vec::new();
+        for (uid, entry) in self.timers.range((from, Unbounded)) {
+            if entry.timer.is_movable() && !entry.is_light() && !entry.held {
+                if !room.take(entry.timer.weight()) {
+                    self.retelling = Some(retelling);
+                    return Some(again);
+                }
+                again.push(entry.timer.clone());
+            }
+            retelling.last = Some(*uid);
+        }
+        (!again.is_empty()).then_some(again)
+    }
+
+    /// A piece of what has to be heard before the node owns its timers.
+    pub(super) fn hear_page(&mut self, now: Now, report: &Report, page: Page) {
+        let Some(mut returning) = self.returning.take() else {
+            return;
+        };
+        if returning.everything {
+            returning
+                .listed
+                .extend(page.changed.iter().map(|timer| timer.uid));
+            returning.cursor = Some(page.upto);
+        } else {
+            self.change_meta(|meta| meta.known = page.upto);
+        }
+        self.returning = Some(returning);
+        self.take_over(report, page.changed);
+        for uid in page.gone {
+            self.take_leave(now, uid);
         }
     }
 
@@ -31,6 +115,7 @@ impl Base {
             self.stance = Stance::Apart;
         }
         self.rest.wake();
+        self.handover.give_up();
         // It was said of an ownership that is over, and must not be taken for a word on what is given now.
         self.lane.items.handed.clear();
         self.lane.items.taken.clear();
@@ -43,7 +128,7 @@ impl Base {
         (known, report): (LogIndex, &Report),
         resumed: Resumed,
     ) {
-        let everything = self.asks_everything(report);
+        let returning = self.returning.take().filter(|it| it.everything);
         let handed_over = self.meta.handed_over;
         self.tokens.raise(resumed.floor);
         self.runs.claims_begin_above(resumed.floor);
@@ -55,13 +140,13 @@ impl Base {
             meta.handed_over = false;
         });
         self.hold_nothing();
-        if everything {
-            self.forget_unlisted(&resumed, handed_over);
+        for uid in &resumed.gone {
+            self.take_leave(now, *uid);
+        }
+        if let Some(returning) = returning {
+            self.forget_unlisted(returning.listed, &resumed, handed_over);
         }
         self.take_over(report, resumed.changed);
-        for uid in resumed.gone {
-            self.take_leave(now, uid);
-        }
         // What was handed and taken before has no meaning any more.
         self.lane.items.handed.clear();
         self.lane.items.taken.clear();
@@ -122,43 +207,6 @@ impl Base {
         }
     }
 
-    /// Timers of the lighter classes have left the ledger: nobody but the node has them now.
-    pub(super) fn own_all_that_left_the_ledger(&mut self) {
-        let shipped = self.timers.values().filter(|entry| entry.shipped > 0);
-        let uids: Vec<Uid> = shipped.map(|entry| entry.timer.uid).collect();
-        self.own_what_left_the_ledger(&uids);
-    }
-
-    /// The same for timers that were given back. One that is handed over stays there, once that was told.
-    pub(super) fn own_what_left_the_ledger(&mut self, uids: &[Uid]) {
-        let untold: BTreeSet<Uid> = self.lane.items.handed.iter().copied().collect();
-        for uid in uids {
-            let left = self.timers.get(uid).is_some_and(|entry| {
-                let light = !entry.timer.spec.durability.is_replicated();
-                light && entry.shipped > 0 && (!entry.held || untold.contains(uid))
-            });
-            if left {
-                self.change(*uid, |entry| {
-                    entry.shipped = 0;
-                    entry.offered = false;
-                });
-                self.change_answered(*uid, u64::MAX);
-            }
-        }
-    }
-
-    /// Light timers that were offered in vain: the coordinator does not have them.
-    pub(super) fn own_what_was_offered(&mut self) {
-        let offered = self.timers.values().filter(|entry| {
-            let light = !entry.timer.spec.durability.is_replicated();
-            light && entry.offered && entry.shipped == 0
-        });
-        let uids: Vec<Uid> = offered.map(|entry| entry.timer.uid).collect();
-        for uid in uids {
-            self.change(uid, |entry| entry.offered = false);
-        }
-    }
-
     /// A change that waited is applied once, also if the answer to it was lost with the process.
     fn apply_pending(&mut self, now: Now, id: u64, op: Op) {
         if id <= self.meta.pending_done {
@@ -169,8 +217,7 @@ impl Base {
     }
 
     fn hold_nothing(&mut self) {
-        let held = self.timers.values().filter(|entry| entry.held);
-        let held: Vec<Uid> = held.map(|entry| entry.timer.uid).collect();
+        let held: Vec<Uid> = self.queues.held.iter().copied().collect();
         for uid in held {
             self.change(uid, |entry| entry.held = false);
         }
@@ -178,21 +225,17 @@ impl Base {
 
     /// What the coordinator had, and does not count among the timers of this node any more, is somebody else's.
     ///
-    /// A light timer may also have left the ledger for this node, if that has not handed it over again since.
-    fn forget_unlisted(&mut self, resumed: &Resumed, handed_over: bool) {
-        let listed: BTreeSet<Uid> = resumed
-            .changed
-            .iter()
-            .map(|timer| timer.uid)
-            .chain(resumed.held.iter().copied())
-            .collect();
+    /// A light timer may also have left the ledger for this node, if that has not handed it over again since. This goes
+    /// over all timers, once for each time that the node has lost its place: a new process, or a lease that ran out.
+    fn forget_unlisted(&mut self, mut listed: BTreeSet<Uid>, resumed: &Resumed, handed_over: bool) {
+        listed.extend(resumed.changed.iter().map(|timer| timer.uid));
+        listed.extend(resumed.held.iter().copied());
         let strange = self.timers.values().filter(|entry| {
             entry.timer.is_movable() && entry.shipped > 0 && !listed.contains(&entry.timer.uid)
         });
         let strange: Vec<Uid> = strange.map(|entry| entry.timer.uid).collect();
         for uid in strange {
-            let light = |entry: &Entry| !entry.timer.spec.durability.is_replicated();
-            if !handed_over && self.timers.get(&uid).is_some_and(light) {
+            if !handed_over && self.timers.get(&uid).is_some_and(Entry::is_light) {
                 self.own_what_left_the_ledger(&[uid]);
             } else {
                 self.remove(uid);
@@ -223,10 +266,15 @@ impl Base {
     }
 
     /// Takes a timer as the coordinator has it. A run in flight here has lost its right to settle it.
-    fn adopt(&mut self, timer: Timer) {
-        let shipped = timer.revision;
+    pub(super) fn adopt(&mut self, timer: Timer) {
         self.proposal_known(&timer);
-        self.insert(Entry::new(timer, shipped));
+        let shipped = timer.revision;
+        let mut entry = Entry::new(timer, shipped);
+        if entry.is_light() && self.meta.stage != 0 {
+            // It goes with all that was handed over: `is_there` says so until the ledger has let go of it.
+            entry.shipped = 0;
+        }
+        self.insert(entry);
     }
 
     pub(super) fn ordered(&mut self, now: Now, session: Session, order: Order) {
@@ -255,45 +303,8 @@ impl Base {
         }
     }
 
-    /// Timers that come back; one that is here already was given twice.
-    fn take_given(&mut self, now: Now, timers: Vec<Timer>) {
-        let mut back = BTreeSet::new();
-        for timer in timers {
-            let (uid, token) = (timer.uid, timer.token);
-            let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
-            // Every giving back follows a claim, and so has a newer token.
-            let newer = self
-                .timers
-                .get(&uid)
-                .is_some_and(|entry| timer.token > entry.timer.token);
-            // One that was brought from elsewhere is given without having been claimed.
-            let unknown = !self.timers.contains_key(&uid)
-                && !self.gone.contains(&uid)
-                && self.departed.get(uid).is_none();
-            if self.awaited.remove(&uid) || newer || unknown {
-                self.adopt(timer);
-                back.insert(uid);
-            } else if held {
-                // An old copy: the timer was handed over again since, and is not taken.
-                continue;
-            }
-            self.lane.items.taken.push((uid, token));
-        }
-        self.lane.forget_handed(&back);
-        self.lane.ship_by(now.boot);
-    }
-
-    /// Timers that ended while others had them.
-    fn take_gone(&mut self, now: Now, gone: Vec<Uid>) {
-        for uid in &gone {
-            self.take_leave(now, *uid);
-        }
-        let ended = gone.into_iter().map(|uid| (uid, Token::default()));
-        self.lane.items.taken.extend(ended);
-    }
-
     /// A timer ended elsewhere: who asks for it once more must not get another one here.
-    fn take_leave(&mut self, now: Now, uid: Uid) {
+    pub(super) fn take_leave(&mut self, now: Now, uid: Uid) {
         self.bid_farewell(uid, None, self.clock.read(now));
         self.remove(uid);
     }
@@ -321,9 +332,4 @@ impl Base {
         self.gone.insert(uid);
         self.dirty.insert(Key::Gone(uid));
     }
-}
-
-/// The coordinator has an older state of it: of a light timer, that was handed over once.
-fn is_stale_there(entry: &Entry) -> bool {
-    entry.shipped > 0 && entry.shipped < entry.timer.revision
 }

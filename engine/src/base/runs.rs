@@ -153,10 +153,10 @@ impl Base {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if entry.must_be_claimed() && self.may_hand() {
+        if self.must_be_claimed(entry) && self.may_hand() {
             return self.hand(now, uid);
         }
-        if !entry.must_be_claimed() && self.runs.is_free(&entry.timer.spec.handler) {
+        if !self.must_be_claimed(entry) && self.runs.is_free(&entry.timer.spec.handler) {
             self.launch_own(now, uid, nominal);
         } else {
             self.wait_for_room(now, uid);
@@ -165,7 +165,12 @@ impl Base {
 
     /// Out of the queue of what is due, so that it delays no other.
     fn wait_for_room(&mut self, now: Now, uid: Uid) {
-        self.adjust(uid, |entry| entry.starved = Some(now.boot));
+        let waiting = self.timers.get(&uid);
+        let claimed = waiting.is_some_and(|entry| self.must_be_claimed(entry));
+        self.adjust(uid, |entry| {
+            entry.starved = Some(now.boot);
+            entry.claimed = claimed;
+        });
     }
 
     /// Applies misfire, overlap and expiry to what is due. What a later occurrence takes the place of is given up.
@@ -192,7 +197,7 @@ impl Base {
 
     /// Whether the node has to wait for its lease before it fires this one.
     pub(super) fn is_isolated(&self, now: Now, entry: &Entry) -> bool {
-        let shared = entry.timer.is_movable() && entry.is_told();
+        let shared = entry.timer.is_movable() && self.is_there(entry);
         shared && entry.timer.spec.policy.holds() && !self.link.has_lease(now)
     }
 

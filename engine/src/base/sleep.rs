@@ -9,23 +9,23 @@
 //! A node that is wanted asleep and was woken for a deadline goes back to sleep when the work is done.
 
 use super::desk::Origin;
-use super::{Base, Effect, Entry, Stance};
+use super::handover::{Left, RETRY_BUSY, back_off};
+use super::resume::Retelling;
+use super::{Base, Stance};
 use crate::hierarchy::Cover;
 use crate::id::{Epoch, Token};
-use crate::message::{Act, Uncovered};
+use crate::ledger::Sum;
+use crate::message::{Act, Idle, Uncovered};
 use crate::op::{Activity, Answer};
 use crate::planted::{self, Fault};
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
-use crate::timer::Placement;
 
 /// A node that was woken goes back to sleep this long after its last run.
 const LINGER: Millis = Millis(500);
 /// How long a node that is told to sleep waits for its runs in flight.
 const SLEEP_PATIENCE: Millis = Millis(5_000);
-/// How long a node that is told to end waits for them.
-const STOP_PATIENCE: Millis = Millis(3_000);
 /// When it ends whatever was answered.
-const STOP_AFTER: Millis = Millis(4_500);
+pub(super) const STOP_AFTER: Millis = Millis(4_500);
 /// The shortest wait before a node that was not covered asks again.
 const RETRY_MIN: Millis = Millis(100);
 /// The wait after the ledger asked to be told everything again.
@@ -43,11 +43,18 @@ pub(super) struct Rest {
     linger_until: BootTime,
     retry_at: BootTime,
     patience: Option<BootTime>,
-    stopping: Option<BootTime>,
+    pub(super) stopping: Option<BootTime>,
     waiting: Vec<(Origin, Activity)>,
     /// Runs that were in flight when the node asked to sleep; a pinned one may have begun since.
     interrupted: Vec<Token>,
     pub(super) pinned_since: Option<BootTime>,
+    /// It has left, and some of its timers are not taken out yet.
+    pub(super) parting: bool,
+    /// How often ledger and node did not know the same, and how often without a success in between.
+    resyncs: u64,
+    resyncs_in_a_row: u32,
+    /// What node and ledger knew when they last differed.
+    differed: Option<(Sum, Sum)>,
 }
 
 impl Rest {
@@ -73,6 +80,10 @@ impl Rest {
 
     pub(super) fn note_rejected(&mut self, why: String) {
         self.rejected = Some(why);
+    }
+
+    pub(super) fn resyncs(&self) -> (u64, Option<(Sum, Sum)>) {
+        (self.resyncs, self.differed)
     }
 
     pub(super) fn note_work(&mut self, now: Now) {
@@ -111,6 +122,9 @@ impl Base {
         if self.rest.unwilling != unwilling {
             self.rest.unwilling = unwilling;
             self.lane.items.eligible = Some(!unwilling);
+        }
+        if !self.rest.asleep {
+            self.abandon_attempt();
         }
         self.rest.retry_at = now.boot;
         self.rest.linger_until = now.boot;
@@ -208,24 +222,39 @@ impl Base {
             && self.desk.proposed().next().is_none()
             && now.boot >= self.rest.retry_at
             && now.boot >= self.rest.linger_until;
-        if !ready || self.waits_for_runs(now, SLEEP_PATIENCE) {
+        if !ready {
             return;
+        }
+        match self.stage_next(now) {
+            Left::Pieces => return,
+            Left::Busy => {
+                self.rest.retry_at = now.boot + RETRY_BUSY;
+                self.rest.uncovered = Some(Uncovered::Busy);
+                return self.answer_sleepers();
+            }
+            Left::OneMessage if self.waits_for_runs(now, SLEEP_PATIENCE) => return,
+            Left::OneMessage => {}
         }
         let interrupted = self.runs.tokens();
         self.rest.interrupted.clone_from(&interrupted);
         self.stance = Stance::Parking;
         self.rest.patience = None;
-        self.change_meta(|meta| meta.handed_over = true);
-        let act = Act::Idle {
-            first: self.first_movable(),
+        let (attempt, rest) = self.close_attempt();
+        self.change_meta(|meta| {
+            meta.handed_over = true;
+            meta.stage = attempt;
+        });
+        let idle = Idle {
+            attempt,
+            sum: self.sum,
             self_wake: self.first_pinned(),
             interrupted,
         };
-        self.report(now, act, Some(is_tail));
+        self.report_with(now, Act::Idle(idle), rest);
     }
 
     /// Runs in flight are given some time to end.
-    fn waits_for_runs(&mut self, now: Now, patience: Millis) -> bool {
+    pub(super) fn waits_for_runs(&mut self, now: Now, patience: Millis) -> bool {
         if self.runs.in_flight() == 0 {
             self.rest.patience = None;
             return false;
@@ -236,14 +265,7 @@ impl Base {
 
     pub(super) fn parked(&mut self, now: Now, epoch: Epoch, cover: &Cover) {
         if self.stance == Stance::Parking {
-            self.stance = Stance::Parked;
-            // Only now their right has ended: a node that was not covered goes on with them.
-            let interrupted = std::mem::take(&mut self.rest.interrupted);
-            self.abandon(now, &interrupted);
-            self.lane.items.resumed = None;
-            self.link.note_epoch(epoch);
-            self.change_meta(|meta| meta.epoch = epoch);
-            self.run_deferred(now);
+            self.note_parked(now, epoch);
         }
         if self.stance != Stance::Parked {
             return;
@@ -263,36 +285,55 @@ impl Base {
         self.answer_sleepers();
     }
 
-    pub(super) fn not_covered(&mut self, now: Now, why: Uncovered, retry_after: Millis) {
+    /// The ledger has closed the attempt: the node's movable timers are the group's.
+    pub(super) fn note_parked(&mut self, now: Now, epoch: Epoch) {
+        self.stance = Stance::Parked;
+        self.handover.give_up();
+        self.rest.resyncs_in_a_row = 0;
+        // Only now their right has ended: a node that was not covered goes on with them.
+        let interrupted = std::mem::take(&mut self.rest.interrupted);
+        self.abandon(now, &interrupted);
+        self.lane.items.resumed = None;
+        self.link.note_epoch(epoch);
+        self.change_meta(|meta| {
+            meta.epoch = epoch;
+            // Ledger and node knew the same; whatever has come since has come after the move.
+            meta.known = LogIndex(epoch.0);
+        });
+        self.run_deferred(now);
+    }
+
+    pub(super) fn not_covered(
+        &mut self,
+        now: Now,
+        (why, ledger): (Uncovered, Option<Sum>),
+        retry_after: Millis,
+    ) {
         self.rest.retry_at = now.boot + retry_after.max(RETRY_MIN);
         self.rest.uncovered = Some(why);
         match self.stance {
-            Stance::Parking => {
-                self.own_all_that_left_the_ledger();
-                self.unpark(now);
-            }
+            Stance::Parking => self.unpark(now),
             Stance::Parked => self.rouse(now),
             Stance::Apart | Stance::Active | Stance::Leaving => {}
         }
         if why == Uncovered::Resync {
-            self.rest.retry_at = now.boot + RETRY_RESYNC;
-            return self.resync(now);
+            let failures = self.rest.resyncs_in_a_row;
+            self.rest.retry_at = back_off(now.boot, RETRY_RESYNC, failures);
+            self.rest.resyncs_in_a_row = failures.saturating_add(1);
+            self.rest.resyncs += 1;
+            self.rest.differed = ledger.map(|ledger| (self.sum, ledger));
+            return self.resync();
         }
         self.answer_sleepers();
     }
 
-    /// Tells and asks everything, as a node that knows nothing of the ledger would.
-    fn resync(&mut self, now: Now) {
+    /// Tells and asks everything, as a node that knows nothing of the ledger would: in pieces, and seldom.
+    fn resync(&mut self) {
         self.stance = Stance::Apart;
+        self.handover.give_up();
         self.meta.known = LogIndex(0);
-        if self.link.is_open() && self.lane.is_free() {
-            let known = LogIndex(0);
-            self.report(
-                now,
-                Act::Active { known },
-                Some(|entry| entry.timer.is_movable()),
-            );
-        }
+        self.returning = None;
+        self.retelling = Some(Retelling::default());
     }
 
     /// The node owns its timers still: it was not allowed to sleep, or the coordinator never heard it ask.
@@ -302,48 +343,11 @@ impl Base {
         if self.lane.items.resumed.is_some() {
             self.lane.ship_by(now.boot);
         }
-        self.change_meta(|meta| meta.handed_over = false);
+        self.change_meta(|meta| {
+            meta.handed_over = false;
+            meta.stage = 0;
+        });
         self.run_deferred(now);
-    }
-
-    /// The process is to end.
-    pub(super) fn stop(&mut self, now: Now) {
-        self.rest.stopping.get_or_insert(now.boot);
-    }
-
-    fn keep_stopping(&mut self, now: Now) {
-        let Some(since) = self.rest.stopping else {
-            return;
-        };
-        let late = since + STOP_AFTER <= now.boot;
-        if self.link.is_down() || late {
-            return self.effects.push(Effect::Stopped);
-        }
-        let free = self.link.is_open() && self.lane.can_hand_over();
-        let free = free && self.stance != Stance::Leaving;
-        if free && !self.waits_for_runs(now, STOP_PATIENCE) {
-            self.say_goodbye(now);
-        }
-    }
-
-    pub(super) fn say_goodbye(&mut self, now: Now) {
-        let interrupted = self.abandon_all(now);
-        self.stance = Stance::Leaving;
-        self.change_meta(|meta| meta.handed_over = true);
-        self.report(now, Act::Goodbye { interrupted }, Some(is_tail));
-    }
-
-    /// The node has left: its movable timers are the pool's.
-    pub(super) fn left(&mut self) {
-        let movable = self
-            .timers
-            .values()
-            .filter(|entry| entry.timer.is_movable() && !entry.stays_behind());
-        let uids: Vec<_> = movable.map(|entry| entry.timer.uid).collect();
-        for uid in uids {
-            self.remove(uid);
-        }
-        self.effects.push(Effect::Stopped);
     }
 
     /// When the node's rest wants to be looked at again.
@@ -367,7 +371,8 @@ impl Base {
         let may_leave = may_leave && self.stance != Stance::Leaving;
         let stop_runs = self.rest.stopping.and(self.rest.patience);
         let stop_runs = stop_runs.filter(|_| may_leave);
-        [try_at, stop, stop_runs].into_iter().flatten()
+        let parting = self.rest.parting.then_some(BootTime(0));
+        [try_at, stop, stop_runs, parting].into_iter().flatten()
     }
 
     /// When a parked node has to wake, on the clock that decides.
@@ -376,11 +381,4 @@ impl Base {
         let watching = watching && !planted::is(Fault::SleepThrough);
         self.rest.alarm.filter(|_| watching)
     }
-}
-
-/// What goes along when the node hands its timers over: what the coordinator does not have as it is now.
-fn is_tail(entry: &Entry) -> bool {
-    let movable = matches!(entry.timer.spec.placement, Placement::Movable);
-    // A paused one has no deadline, but may be resumed while its home sleeps.
-    movable && !entry.held && !entry.timer.is_over() && entry.shipped < entry.timer.revision
 }

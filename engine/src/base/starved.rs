@@ -75,7 +75,7 @@ impl Base {
             .starved
             .is_some_and(|since| since + STARVE_MAX <= now.boot);
         let can = self.may_hand() && entry.timer.is_movable();
-        can && !entry.held && (nobody || long || entry.must_be_claimed())
+        can && !entry.held && (nobody || long || self.must_be_claimed(entry))
     }
 
     /// Whether the group can be given something for one run.
@@ -87,6 +87,8 @@ impl Base {
         self.change(uid, |entry| {
             entry.held = true;
             entry.starved = None;
+            // The ledger has it as it is, not as a part of a stage.
+            entry.staged = None;
         });
         self.lane.items.handed.push(uid);
         self.lane.ship_by(now.boot);

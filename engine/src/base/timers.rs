@@ -2,6 +2,7 @@
 
 use super::{Base, Entry, Stance, Starving};
 use crate::id::Uid;
+use crate::ledger::Sum;
 use crate::record::{Key, Record};
 use crate::time::{Now, WallTime};
 use crate::timer::{Durability, Effort, Timer};
@@ -14,8 +15,10 @@ impl Entry {
             shipped,
             offered: false,
             held: false,
+            staged: None,
             run: None,
             starved: None,
+            claimed: false,
         }
     }
 
@@ -23,36 +26,21 @@ impl Entry {
         self.timer.spec.durability.is_replicated() && self.shipped < self.timer.revision
     }
 
-    /// Whether a change of it is done only when the coordinator has it: a lighter timer that is still in the
-    /// ledger could be run from there.
-    pub(super) fn is_committed(&self) -> bool {
-        let durability = self.timer.spec.durability;
-        durability == Durability::Replicated || !durability.is_replicated() && self.shipped > 0
+    /// Whether it is this node's alone while the node is active, and may be handed over.
+    pub(super) fn is_light(&self) -> bool {
+        self.timer.is_movable() && !self.timer.spec.durability.is_replicated()
+    }
+
+    /// Whether the coordinator has an older state of it: of a lighter timer, that was handed over once.
+    fn is_stale_there(&self) -> bool {
+        let light = !self.timer.spec.durability.is_replicated();
+        light && self.shipped > 0 && self.shipped < self.timer.revision
     }
 
     /// Whether it is over and only this node has it: a lighter timer without a deadline is not handed over.
     pub(super) fn stays_behind(&self) -> bool {
         let lighter = !self.timer.spec.durability.is_replicated();
         lighter && self.shipped == 0 && !self.held && self.timer.is_over()
-    }
-
-    fn starving(&self) -> Starving {
-        Starving {
-            handler: self.timer.spec.handler.clone(),
-            movable: self.timer.is_movable(),
-            claimed: self.must_be_claimed(),
-        }
-    }
-
-    /// Whether the coordinator may have heard of it.
-    pub(super) fn is_told(&self) -> bool {
-        self.shipped > 0 || self.offered
-    }
-
-    /// Whether it may begin only once, and the coordinator, which knows it, has to write that down first.
-    pub(super) fn must_be_claimed(&self) -> bool {
-        let once = self.timer.spec.policy.effort == Effort::AtMostOnce;
-        once && self.timer.is_movable() && self.is_told()
     }
 
     /// The occurrence in flight here whose start is not written down.
@@ -68,6 +56,25 @@ impl Entry {
 }
 
 impl Base {
+    /// Whether a change of it is done only when the coordinator has it: a lighter timer that is still in the
+    /// ledger could be run from there.
+    pub(super) fn is_committed(&self, entry: &Entry) -> bool {
+        let durability = entry.timer.spec.durability;
+        let light = !durability.is_replicated();
+        durability == Durability::Replicated || light && self.is_there(entry)
+    }
+
+    /// Whether the coordinator may have heard of it, were it only in a stage.
+    pub(super) fn is_told(&self, entry: &Entry) -> bool {
+        self.is_there(entry) || self.handover.has(entry)
+    }
+
+    /// Whether it may begin only once, and the coordinator, which knows it, has to write that down first.
+    pub(super) fn must_be_claimed(&self, entry: &Entry) -> bool {
+        let once = entry.timer.spec.policy.effort == Effort::AtMostOnce;
+        once && entry.timer.is_movable() && self.is_there(entry)
+    }
+
     pub(super) fn insert(&mut self, entry: Entry) {
         let uid = entry.timer.uid;
         self.delist(uid);
@@ -83,7 +90,18 @@ impl Base {
         uid: Uid,
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
-        let result = self.adjust(uid, change);
+        let in_stage = self.meta.stage != 0;
+        let result = self.adjust(uid, |entry| {
+            let before = entry.timer.revision;
+            let in_stage = in_stage && entry.is_light() && !entry.timer.is_over();
+            let result = change(entry);
+            // The ledger has it as it was handed over. If the node loses its timers before the ledger has let go of
+            // them, it has to tell what it changed since.
+            if in_stage && entry.shipped == 0 && entry.timer.revision > before {
+                entry.shipped = before;
+            }
+            result
+        });
         self.touch(uid);
         self.note_runs(uid);
         result
@@ -128,6 +146,19 @@ impl Base {
         if entry.is_unshipped() {
             self.queues.unshipped.insert(uid);
         }
+        if entry.is_stale_there() {
+            self.queues.stale.insert(uid);
+        }
+        let replicated = entry.timer.spec.durability.is_replicated();
+        if !replicated && (entry.shipped > 0 || entry.offered) {
+            self.queues.there.insert(uid);
+        }
+        if entry.held {
+            self.queues.held.insert(uid);
+        } else if Sum::counts(&entry.timer) {
+            self.sum = self.sum.with(Sum::of(&entry.timer));
+        }
+        self.handover.enlist(entry);
         if let Some(until) = entry.timer.kept_until().filter(|_| !entry.is_unshipped()) {
             self.queues.ended.insert((until, uid));
         }
@@ -135,7 +166,7 @@ impl Base {
             return;
         };
         let queue = match (entry.starved.is_some(), entry.timer.is_movable()) {
-            (true, _) => self.queues.starved.entry(entry.starving()).or_default(),
+            (true, _) => self.queues.starved.entry(starving(entry)).or_default(),
             (false, true) => &mut self.queues.movable,
             (false, false) => &mut self.queues.pinned,
         };
@@ -147,11 +178,18 @@ impl Base {
             return;
         };
         self.queues.unshipped.remove(&uid);
+        self.queues.stale.remove(&uid);
+        self.queues.there.remove(&uid);
+        self.queues.held.remove(&uid);
+        if !entry.held && Sum::counts(&entry.timer) {
+            self.sum = self.sum.without(Sum::of(&entry.timer));
+        }
+        self.handover.delist(uid);
         if let Some(until) = entry.timer.kept_until() {
             self.queues.ended.remove(&(until, uid));
         }
         if let Some(due) = entry.due() {
-            let starving = entry.starving();
+            let starving = starving(entry);
             if let Some(queue) = self.queues.starved.get_mut(&starving) {
                 queue.remove(&(due, uid));
                 if queue.is_empty() {
@@ -182,7 +220,7 @@ impl Base {
         if !entry.timer.is_movable() {
             return true;
         }
-        let alone = entry.shipped == 0 && !entry.offered && !self.meta.handed_over;
+        let alone = !self.is_there(entry) && !self.meta.handed_over;
         !entry.held && (alone || self.stance == Stance::Active)
     }
 
@@ -235,5 +273,13 @@ impl Base {
         if self.meta != before {
             self.dirty.insert(Key::Meta);
         }
+    }
+}
+
+fn starving(entry: &Entry) -> Starving {
+    Starving {
+        handler: entry.timer.spec.handler.clone(),
+        movable: entry.timer.is_movable(),
+        claimed: entry.claimed,
     }
 }

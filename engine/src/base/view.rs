@@ -3,6 +3,7 @@
 use super::{Base, Stance};
 use crate::hierarchy::Cover;
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session};
+use crate::ledger::Sum;
 use crate::message::{Capacity, Uncovered};
 use crate::time::{Deadlines, Now, WallTime};
 
@@ -45,6 +46,10 @@ pub struct View {
     pub clock_offset_ms: i64,
     /// Worker places by handler.
     pub places: Capacity,
+    /// How often it had to tell and hear everything again, since it and the ledger did not know the same.
+    pub resyncs: u64,
+    /// What it and the ledger knew when they last differed.
+    pub differed: Option<(Sum, Sum)>,
 }
 
 /// What a node does.
@@ -98,6 +103,8 @@ impl Base {
             rejected: self.rest.rejected().map(Into::into),
             clock_offset_ms,
             places: self.runs.places().clone(),
+            resyncs: self.rest.resyncs().0,
+            differed: self.rest.resyncs().1,
         }
     }
 

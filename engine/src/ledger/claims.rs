@@ -10,17 +10,16 @@ impl Ledger {
     /// Makes ready what is due of a timer: misfire, overlap and expiry are applied. Returns the nominal time of the
     /// occurrence that can be claimed; none if nothing of it is due any more.
     pub(crate) fn ready(&mut self, uid: Uid, now: WallTime) -> Option<WallTime> {
-        let entry = self.timers.get(&uid)?;
+        let entry = self.entry(uid)?;
         let mut timer = entry.timer.clone();
         let nominal = timer.ready(None, now);
         if timer.revision == entry.timer.revision {
             return nominal;
         }
-        for (token, by) in entry.timer.lines().filter_map(Phase::running) {
-            if !timer.holds(token) {
-                self.turn.withdrawn.push((by.clone(), token));
-            }
-        }
+        let running = entry.timer.lines().filter_map(Phase::running);
+        let withdrawn = running.filter(|(token, _)| !timer.holds(*token));
+        let withdrawn: Vec<_> = withdrawn.map(|(token, by)| (by.clone(), token)).collect();
+        self.turn.withdrawn.extend(withdrawn);
         let at = self.stamp();
         self.change(uid, |entry| {
             entry.timer = timer;
@@ -61,9 +60,17 @@ impl Ledger {
     /// The claims of a node: not what it runs as the home that owns it.
     pub(crate) fn claimed<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = Run> + 'a {
         let uids = self.claims.get(node).into_iter().flatten();
-        let entries = uids.filter_map(|uid| self.timers.get(uid));
+        let entries = uids.filter_map(|uid| self.entry(*uid));
         let entries = entries.filter(move |entry| !self.is_owned_by(entry, node));
         entries.flat_map(move |entry| entry.timer.runs_of(node))
+    }
+
+    /// Whether a timer is the group's to run: its home has handed it over, or it has none.
+    pub(crate) fn is_groups(&self, uid: Uid) -> bool {
+        self.entry(uid).is_some_and(|entry| {
+            let home = entry.timer.home.as_ref();
+            entry.held.is_some() || home.is_none_or(|home| !self.is_active(home))
+        })
     }
 
     fn is_owned_by(&self, entry: &Entry, node: &NodeId) -> bool {
@@ -82,7 +89,7 @@ impl Ledger {
         outcome: &Outcome,
         now: WallTime,
     ) -> Result<Settled, Stale> {
-        let mut timer = self.timers.get(&uid).ok_or(Stale)?.timer.clone();
+        let mut timer = self.entry(uid).ok_or(Stale)?.timer.clone();
         let settled = timer.settle(token, outcome, now)?;
         if settled == Settled::Accepted {
             self.end_claim(uid, |entry| entry.timer = timer);
@@ -95,8 +102,7 @@ impl Ledger {
     /// A timer whose home is active stays the group's until it has run: the home could be as busy.
     pub(crate) fn unclaim(&mut self, uid: Uid, token: Token) -> bool {
         let live = self
-            .timers
-            .get(&uid)
+            .entry(uid)
             .is_some_and(|entry| entry.timer.holds(token));
         if live {
             self.end_claim(uid, |entry| entry.timer.unbegin(token));
@@ -135,7 +141,7 @@ impl Ledger {
     /// Timers that are to be given back to `node`, as they are now.
     pub(crate) fn giving(&self, node: &NodeId) -> Vec<Timer> {
         let uids = self.giving.get(node).into_iter().flatten();
-        uids.filter_map(|uid| self.timers.get(uid))
+        uids.filter_map(|uid| self.entry(*uid))
             .map(|entry| entry.timer.clone())
             .collect()
     }

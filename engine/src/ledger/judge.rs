@@ -8,10 +8,13 @@ use super::{Entry, Held, Ledger, Stance, past};
 use crate::id::{NodeId, Token, Uid};
 use crate::message::Items;
 use crate::op::Refusal;
-use crate::record::Key;
+use crate::planted::{self, Fault};
 use crate::time::{LogIndex, Millis, WallTime};
 use crate::timer::{Awaits, Durability, Timer};
+use std::collections::BTreeSet;
 
+/// What homes have heard of is forgotten at most at this many timers a turn.
+const PER_TURN_MAX: usize = 1_000;
 /// A node gives up on a proposal before it is this old.
 const PROPOSAL_OLD: Millis = Millis(60_000);
 
@@ -24,6 +27,8 @@ pub struct Tail {
     pub owns: bool,
     /// Up to where it knew the ledger.
     pub known: LogIndex,
+    /// The attempt to sleep under which its unreplicated timers are staged; if none, they are told as they are.
+    pub stage: Option<u64>,
 }
 
 impl Ledger {
@@ -45,8 +50,15 @@ impl Ledger {
             self.judge_gone(tail, *uid, now);
         }
         let mut refused = Vec::new();
+        let handed: BTreeSet<Uid> = items.handed.iter().copied().collect();
         for timer in &items.changed {
-            if let Err(refusal) = self.judge_change(tail, timer, now) {
+            let light = timer.is_movable() && !timer.spec.durability.is_replicated();
+            let light = light && !handed.contains(&timer.uid);
+            let judged = match tail.stage {
+                Some(attempt) if light => self.judge_staged(tail, attempt, timer),
+                _ => self.judge_change(tail, timer, now),
+            };
+            if let Err(refusal) = judged {
                 refused.push((timer.uid, refusal));
             }
         }
@@ -67,7 +79,7 @@ impl Ledger {
     }
 
     fn drop_if_light(&mut self, node: &NodeId, uid: Uid) {
-        let leaves = self.timers.get(&uid).is_some_and(|entry| {
+        let leaves = self.entry(uid).is_some_and(|entry| {
             let own = entry.timer.home.as_ref() == Some(node);
             own && entry.held.is_none() && !entry.timer.spec.durability.is_replicated()
         });
@@ -76,13 +88,25 @@ impl Ledger {
         }
     }
 
+    /// A piece of what a home hands over: nothing of it is there before the home closes.
+    fn judge_staged(&mut self, tail: &Tail, attempt: u64, timer: &Timer) -> Result<(), Refusal> {
+        self.catch_up(timer.token.0 >> super::TOKEN_BITS);
+        self.check_pool(timer)?;
+        if !self.gone.contains_key(&timer.uid) {
+            self.stage_one(&tail.node, attempt, timer);
+        }
+        Ok(())
+    }
+
     fn judge_change(&mut self, tail: &Tail, timer: &Timer, now: WallTime) -> Result<(), Refusal> {
         self.catch_up(timer.token.0 >> super::TOKEN_BITS);
-        match self.timers.get(&timer.uid) {
+        match self.entry(timer.uid) {
             None => self.judge_create(tail, timer, now),
             Some(entry) if entry.timer == *timer => Ok(()),
             Some(entry) if believes(tail, entry, timer) => {
                 self.change(timer.uid, |entry| {
+                    // What waited in the backlog was the home's to run since it is back.
+                    entry.backlogged = false;
                     entry.timer = Timer {
                         home: Some(tail.node.clone()),
                         ..timer.clone()
@@ -109,16 +133,7 @@ impl Ledger {
         if self.gone.contains_key(&timer.uid) {
             return Ok(());
         }
-        if timer.name.pool != self.pool {
-            let why = format!(
-                "is of pool {}, but this node is of pool {}",
-                timer.name.pool, self.pool
-            );
-            return Err(Refusal::Invalid {
-                field: "timer.name".into(),
-                why,
-            });
-        }
+        self.check_pool(timer)?;
         // A light timer that its home has acknowledged keeps its name, whatever has it here.
         let proposed = self
             .node(&tail.node)
@@ -139,6 +154,20 @@ impl Ledger {
         Ok(())
     }
 
+    fn check_pool(&self, timer: &Timer) -> Result<(), Refusal> {
+        if timer.name.pool == self.pool {
+            return Ok(());
+        }
+        let why = format!(
+            "is of pool {}, but this node is of pool {}",
+            timer.name.pool, self.pool
+        );
+        Err(Refusal::Invalid {
+            field: "timer.name".into(),
+            why,
+        })
+    }
+
     /// Makes room for a name: an ended timer gives its name up, a living one does not.
     pub(super) fn free_name(&mut self, timer: &Timer, now: WallTime) -> Result<(), Refusal> {
         let Some(holder) = self.named(&timer.name) else {
@@ -157,20 +186,27 @@ impl Ledger {
     }
 
     fn judge_gone(&mut self, tail: &Tail, uid: Uid, now: WallTime) {
-        let own = self
-            .timers
-            .get(&uid)
-            .is_some_and(|e| e.timer.home.as_ref() == Some(&tail.node));
-        if own {
-            self.note_farewell(uid, None, now);
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        if entry.timer.home.as_ref() != Some(&tail.node) {
+            return;
         }
-        if own && let Some(entry) = self.remove(uid) {
+        if !self.is_real(entry) {
+            // Nobody but its home has seen it.
+            if !planted::is(Fault::KeepTheStagedTombstone) {
+                self.remove(uid);
+            }
+            return;
+        }
+        self.note_farewell(uid, None, now);
+        if let Some(entry) = self.remove(uid) {
             self.note_removed(uid, entry.timer.name);
         }
     }
 
     fn judge_handed(&mut self, tail: &Tail, uid: Uid) {
-        let own = self.timers.get(&uid).is_some_and(|entry| {
+        let own = self.entry(uid).is_some_and(|entry| {
             entry.held.is_none() && entry.timer.home.as_ref() == Some(&tail.node)
         });
         if tail.owns && own {
@@ -184,7 +220,7 @@ impl Ledger {
 
     /// The home has a timer that was given back. What is on its way again since has a newer token.
     fn note_taken(&mut self, node: &NodeId, uid: Uid, token: Token) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.entry(uid) else {
             return self.note_end_heard(node, uid);
         };
         let own = entry.held == Some(Held::Giving) && entry.timer.home.as_ref() == Some(node);
@@ -206,8 +242,7 @@ impl Ledger {
     fn note_end_heard(&mut self, node: &NodeId, uid: Uid) {
         let ended = self.ended_elsewhere.get_mut(node);
         if ended.is_some_and(|ended| ended.remove(&uid)) {
-            self.gone.remove(&uid);
-            self.turn.dirty.insert(Key::Gone(uid));
+            self.forget_gone(uid);
         }
     }
 
@@ -217,24 +252,33 @@ impl Ledger {
         if !self.is_active(node) || !current {
             return;
         }
-        self.drop_light(node);
-        let heard: Vec<Uid> = self
-            .gone
-            .iter()
-            .filter(|(_, gone)| gone.home == *node && gone.at <= index)
-            .map(|(uid, _)| *uid)
-            .collect();
-        for uid in heard {
-            self.gone.remove(&uid);
-            self.turn.dirty.insert(Key::Gone(uid));
+        // What the node has begun to hand over since is not a part of what it has taken.
+        if self.stages.attached(node).is_some() {
+            self.void_stage(node);
         }
-    }
-
-    /// The light timers of an active home leave the ledger: it has them.
-    pub(crate) fn drop_light(&mut self, node: &NodeId) {
-        for uid in self.of_home(&Some(node.clone())) {
+        self.change_node(node, |node| node.stage = None);
+        let apart = self.apart.get(node).into_iter().flatten();
+        let apart: Vec<Uid> = apart.copied().collect();
+        for uid in apart {
             self.drop_if_light(node, uid);
         }
+        self.heard.insert(node.clone(), index);
+    }
+
+    /// Forgets some of what was remembered only until its home has heard of it. Returns whether there is more.
+    pub(crate) fn forget_what_was_heard(&mut self) -> bool {
+        let mut left = PER_TURN_MAX;
+        while left > 0
+            && let Some((node, index)) = self.heard.first_key_value()
+        {
+            let gone = self.gone_of.get(node).and_then(|gone| gone.first());
+            match gone.copied().filter(|(at, _)| at <= index) {
+                Some((_, uid)) => self.forget_gone(uid),
+                None => drop(self.heard.pop_first()),
+            }
+            left -= 1;
+        }
+        !self.heard.is_empty()
     }
 }
 

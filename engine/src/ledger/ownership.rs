@@ -10,14 +10,18 @@
 //! Each move raises the node's epoch. A new process of the same name ends what the old one had; the same
 //! process, coming back within its lease, goes on as it was.
 
-use super::{Home, Ledger, Node, Stance};
+use super::{Entry, Ledger, Node, Stance};
 use crate::id::{Epoch, NodeId, Session, Uid};
-use crate::message::{Hello, Resumed};
+use crate::message::{Hello, MessageLimits, Page, Resumed};
+use crate::page::{Room, UID_BYTES, Weigh};
 use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
-use crate::timer::{Awaits, Phase, Placement};
+use crate::timer::{Phase, Timer};
 use std::collections::BTreeSet;
+
+/// Timers of one node that move in one turn, beside those that are told.
+pub(super) const PER_PAGE_MAX: usize = 1_000;
 
 /// What a greeting came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +60,14 @@ impl Ledger {
                 since: now,
                 handlers: BTreeSet::new(),
                 self_wake: None,
+                stage: None,
             });
         node.session = session;
         node.incarnation = hello.incarnation;
         node.rack = hello.rack.clone();
+        if node.stance == Stance::Left {
+            self.leaving.remove(&hello.node);
+        }
         if matches!(node.stance, Stance::Lost | Stance::Left) {
             node.stance = Stance::Greeted;
             node.since = now;
@@ -74,24 +82,83 @@ impl Ledger {
         greeting
     }
 
-    /// Gives a node its timers back, all but those with a run in flight elsewhere.
-    pub(crate) fn resume(&mut self, node: &NodeId, known: LogIndex, now: WallTime) -> Resumed {
+    /// What changed for `node` after `after`, as much as one message holds; `all` if it knows nothing of its timers.
+    ///
+    /// When it is the last of it ownership moves with it: see [`Ledger::resume`].
+    pub(crate) fn page(&mut self, node: &NodeId, after: LogIndex, limits: MessageLimits) -> Page {
+        let waits = self.bring_some_home(node) | self.free_what_is_apart(node);
+        let mut page = Page {
+            upto: after,
+            more: false,
+            changed: Vec::new(),
+            gone: Vec::new(),
+        };
+        let mut room = Room::of_message(limits);
+        for (index, uid) in self.news_after(node, after) {
+            let entry = self.timers.get(&uid);
+            let entry = entry.filter(|_| !self.gone.contains_key(&uid));
+            if !room.take(entry.map_or(UID_BYTES, |entry| entry.timer.weight())) {
+                page.more = true;
+                return page;
+            }
+            page.upto = index;
+            match entry {
+                None => page.gone.push(uid),
+                Some(entry) if waits_elsewhere(entry) => {}
+                Some(entry) => {
+                    // With this its home has heard of it.
+                    let timer = entry.timer.clone();
+                    page.changed.push(Timer {
+                        awaits: None,
+                        ..timer
+                    });
+                }
+            }
+        }
+        page.more = waits;
+        page
+    }
+
+    /// What there is to tell `node` after `after`, in the order in which it came about.
+    fn news_after(&self, node: &NodeId, after: LogIndex) -> impl Iterator<Item = (LogIndex, Uid)> {
+        let from = (LogIndex(after.0.saturating_add(1)), Uid(0))..;
+        let own = self.homes.get(&Some(node.clone())).map(|it| &it.news);
+        let staged = self.stages.attached(node).map(|it| &it.holding.news);
+        let gone = self.gone_of.get(node);
+        let told = !planted::is(Fault::TellNoChanges);
+        let own = own.filter(|_| told);
+        let all = [own, staged.filter(|_| told), gone];
+        let mut heads = all.map(|set| {
+            set.into_iter()
+                .flat_map({
+                    let from = from.clone();
+                    move |set| set.range(from.clone()).copied()
+                })
+                .peekable()
+        });
+        std::iter::from_fn(move || {
+            let first = (0..heads.len())
+                .filter_map(|at| Some((*heads[at].peek()?, at)))
+                .min()?;
+            heads[first.1].next()
+        })
+    }
+
+    /// Gives a node its timers back, all but those with a run in flight elsewhere: the last page of what it has to
+    /// hear.
+    pub(crate) fn resume(&mut self, node: &NodeId, page: Page, now: WallTime) -> Resumed {
         let index = self.stamp();
         let mut resumed = Resumed {
             epoch: Epoch(index.0),
             floor: self.stamp_token(),
+            changed: page.changed,
+            gone: page.gone,
             ..Resumed::default()
         };
         self.set_stance(node, Stance::Active, Epoch(index.0), now);
-        self.bring_home(node, index);
-        for uid in self.of_home(&Some(node.clone())) {
-            self.give_back(uid, known, &mut resumed);
+        for uid in self.apart_of(node) {
+            self.give_back(uid, &mut resumed);
         }
-        let gone = self
-            .gone
-            .iter()
-            .filter(|(_, gone)| gone.home == *node && gone.at > known);
-        resumed.gone = gone.map(|(uid, _)| *uid).collect();
         let pending = self
             .pending
             .iter()
@@ -102,66 +169,89 @@ impl Ledger {
         resumed
     }
 
-    /// What carries the node's name and was left to the pool is its own again.
-    fn bring_home(&mut self, node: &NodeId, at: LogIndex) {
-        for uid in self.named_after(node) {
-            if self
-                .timers
-                .get(&uid)
-                .is_some_and(|entry| entry.timer.home.is_none())
-            {
-                self.change(uid, |entry| {
-                    entry.timer.home = Some(node.clone());
-                    entry.changed = at;
-                });
-            }
+    /// What carries the node's name and was left to the pool is its own again: some of it. Returns whether there is
+    /// more.
+    fn bring_some_home(&mut self, node: &NodeId) -> bool {
+        let orphans = self.orphans.get(node).into_iter().flatten();
+        let uids: Vec<Uid> = orphans.copied().take(PER_PAGE_MAX).collect();
+        for uid in uids {
+            let at = self.stamp();
+            self.change(uid, |entry| {
+                entry.timer.home = Some(node.clone());
+                entry.changed = at;
+            });
         }
+        self.orphans.contains_key(node)
     }
 
-    fn give_back(&mut self, uid: Uid, known: LogIndex, resumed: &mut Resumed) {
-        self.set_backlogged(uid, false);
-        let Some(entry) = self.timers.get(&uid) else {
+    /// What was handed to the group, or was on its way back, and is not being run, goes back with the rest.
+    fn free_what_is_apart(&mut self, node: &NodeId) -> bool {
+        let apart = self.apart_of(node).into_iter();
+        let freed = apart.filter(|uid| {
+            let entry = self.timers.get(uid);
+            entry.is_some_and(|entry| entry.held.is_some() && !waits_elsewhere(entry))
+        });
+        let mut freed: Vec<Uid> = freed.collect();
+        let more = freed.len() > PER_PAGE_MAX;
+        freed.truncate(PER_PAGE_MAX);
+        for uid in freed {
+            let at = self.stamp();
+            self.change(uid, |entry| {
+                entry.held = None;
+                entry.changed = at;
+            });
+        }
+        more
+    }
+
+    fn apart_of(&self, node: &NodeId) -> Vec<Uid> {
+        self.apart
+            .get(node)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    fn give_back(&mut self, uid: Uid, resumed: &mut Resumed) {
+        let Some(entry) = self.entry(uid) else {
             return;
         };
-        if entry.timer.awaits.is_some() {
+        if waits_elsewhere(entry) {
+            resumed.held.push(uid);
+            self.change(uid, |entry| {
+                entry.timer.awaits = None;
+                entry.held = Some(super::Held::Claimed);
+                // It stays when the home has taken the rest.
+                entry.stage = None;
+            });
+        } else if entry.timer.awaits.is_some() {
             self.change(uid, |entry| entry.timer.awaits = None);
         }
-        let Some(entry) = self.timers.get(&uid) else {
-            return;
-        };
-        let home = entry.timer.home.as_ref();
-        let by_others = |line: &Phase| line.running().is_some_and(|(_, by)| Some(by) != home);
-        let elsewhere = entry.held.is_some() || entry.timer.lines().any(by_others);
-        let waits = elsewhere && entry.timer.is_running();
-        if waits && !planted::is(Fault::GiveWithoutWaiting) {
-            resumed.held.push(uid);
-            self.change(uid, |entry| entry.held = Some(super::Held::Claimed));
-            return;
-        }
-        let news = entry.changed > known || entry.created > known;
-        let news = news && !planted::is(Fault::TellNoChanges);
-        if news || entry.held.is_some() {
-            resumed.changed.push(entry.timer.clone());
-        }
-        if entry.held.is_some() {
-            self.change(uid, |entry| entry.held = None);
-        }
     }
 
-    /// The group takes over the timers of a node that hands them over.
+    /// The group takes over the timers of a node that hands them over: with the node's record, whatever their number.
     pub(crate) fn park(
         &mut self,
         node: &NodeId,
-        self_wake: Option<WallTime>,
+        (attempt, self_wake): (u64, Option<WallTime>),
         now: WallTime,
     ) -> Epoch {
+        self.attach_stage(node, attempt);
         let epoch = self.take_over(node, Stance::Parked, now);
         if planted::is(Fault::ForgetThePause) {
-            for uid in self.of_home(&Some(node.clone())) {
+            let all: Vec<Uid> = self
+                .news_after(node, LogIndex(0))
+                .map(|(_, uid)| uid)
+                .collect();
+            for uid in all {
                 self.change(uid, |entry| entry.timer.paused = false);
             }
         }
-        self.change_node(node, |n| n.self_wake = self_wake);
+        self.change_node(node, |n| {
+            n.self_wake = self_wake;
+            n.stage = Some(attempt);
+        });
         epoch
     }
 
@@ -173,39 +263,39 @@ impl Ledger {
         }
     }
 
-    /// The pool takes over the movable timers of a node that leaves; pinned ones stay and wait for it.
-    pub(crate) fn leave(&mut self, node: &NodeId, now: WallTime) {
-        self.interrupt_claims(node, false, now);
-        self.take_over(node, Stance::Left, now);
-        for uid in self.of_home(&Some(node.clone())) {
-            let at = self.stamp();
-            self.change(uid, |entry| match entry.timer.spec.placement {
-                Placement::Movable => entry.former = entry.timer.home.take(),
-                Placement::Pinned(_) => {
-                    entry.timer.awaits = Some(Awaits::Return);
-                    entry.changed = at;
-                }
-            });
-        }
-        self.forget_if_empty(node);
-    }
-
-    fn take_over(&mut self, node: &NodeId, stance: Stance, now: WallTime) -> Epoch {
+    pub(super) fn take_over(&mut self, node: &NodeId, stance: Stance, now: WallTime) -> Epoch {
         let epoch = Epoch(self.stamp().0);
+        self.tell_again_what_ended(node);
         self.set_stance(node, stance, epoch, now);
-        for uid in self.of_home(&Some(node.clone())) {
+        // What was handed over without the word that ends it is the node's own still.
+        if self.stage_of(node).is_some_and(|(_, attached)| !attached) {
+            self.void_stage(node);
+        }
+        for uid in self.apart_of(node) {
             if self
                 .timers
                 .get(&uid)
                 .is_some_and(|entry| entry.held.is_some())
             {
+                let at = self.stamp();
                 self.change(uid, |entry| {
                     entry.held = None;
-                    entry.changed = LogIndex(epoch.0);
+                    entry.changed = at;
                 });
             }
         }
         epoch
+    }
+
+    /// What ended while the node was active, and of which it has not said that it heard, comes after all that it knows.
+    fn tell_again_what_ended(&mut self, node: &NodeId) {
+        for uid in self.ended_elsewhere.remove(node).into_iter().flatten() {
+            if let Some(mut gone) = self.gone.get(&uid).cloned() {
+                gone.at = self.stamp();
+                self.remember_gone(uid, gone);
+                self.turn.dirty.insert(Key::Gone(uid));
+            }
+        }
     }
 
     fn set_stance(&mut self, node: &NodeId, stance: Stance, epoch: Epoch, now: WallTime) {
@@ -224,22 +314,6 @@ impl Ledger {
         self.turn.touched.insert(Some(node.clone()));
     }
 
-    /// A node that has left is remembered only while a timer, or somebody's change of one, waits for it.
-    fn forget_if_empty(&mut self, node: &NodeId) {
-        let home: Home = Some(node.clone());
-        let waits = self.pending.values().any(|pending| pending.node == *node);
-        if !self.homes.contains_key(&home) && !waits {
-            self.nodes.remove(node);
-            self.turn.dirty.insert(Key::Node(node.clone()));
-            let unheard: Vec<Uid> = self
-                .gone
-                .extract_if(.., |_, gone| gone.home == *node)
-                .map(|(uid, _)| uid)
-                .collect();
-            self.turn.dirty.extend(unheard.into_iter().map(Key::Gone));
-        }
-    }
-
     /// Remembers which handlers a node's workers have.
     pub(crate) fn set_handlers(
         &mut self,
@@ -250,4 +324,12 @@ impl Ledger {
             self.change_node(node, |n| n.handlers = handlers);
         }
     }
+}
+
+/// Whether its home has to wait for the end of a run that others have of it.
+fn waits_elsewhere(entry: &Entry) -> bool {
+    let home = entry.timer.home.as_ref();
+    let by_others = |line: &Phase| line.running().is_some_and(|(_, by)| Some(by) != home);
+    let elsewhere = entry.held.is_some() || entry.timer.lines().any(by_others);
+    elsewhere && entry.timer.is_running() && !planted::is(Fault::GiveWithoutWaiting)
 }

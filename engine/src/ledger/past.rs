@@ -170,10 +170,8 @@ impl Ledger {
     }
 
     fn uid_of(&self, name: &TimerName) -> Option<Uid> {
-        self.names
-            .get(name)
-            .copied()
-            .or_else(|| self.history.uid_of(name))
+        let known = self.named(name).map(|entry| entry.timer.uid);
+        known.or_else(|| self.history.uid_of(name))
     }
 
     pub(super) fn prune_past(&mut self, now: WallTime) {

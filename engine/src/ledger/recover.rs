@@ -1,5 +1,6 @@
 //! The ledger from its records, as they stand in the journal.
 
+use super::stage::Stages;
 use super::{Entry, Gone, Ledger, Meta, Node, Pending, Turn};
 use crate::departed::{Departed, Farewell};
 use crate::feed::Feed;
@@ -28,12 +29,17 @@ impl Ledger {
             timers: BTreeMap::new(),
             names: BTreeMap::new(),
             homes: BTreeMap::new(),
-            queues: BTreeMap::new(),
+            stages: Stages::default(),
+            leaving: BTreeSet::new(),
             claims: BTreeMap::new(),
+            apart: BTreeMap::new(),
+            orphans: BTreeMap::new(),
             giving: BTreeMap::new(),
             unheard: BTreeMap::new(),
             nodes: BTreeMap::new(),
             gone: BTreeMap::new(),
+            gone_of: BTreeMap::new(),
+            heard: BTreeMap::new(),
             ended_elsewhere: BTreeMap::new(),
             pending: BTreeMap::new(),
             ended: BTreeSet::new(),
@@ -59,6 +65,8 @@ impl Ledger {
             empty = false;
             recovered.restore(&key, &value)?;
         }
+        recovered.find_stages();
+        recovered.find_leaving();
         recovered.find_ended_elsewhere();
         let turn = std::mem::take(&mut recovered.turn);
         recovered.turn.touched = turn.touched;
@@ -94,7 +102,7 @@ impl Ledger {
                 }
                 self.insert(entry);
             }
-            Key::Gone(uid) => drop(self.gone.insert(uid, decode::<Gone>(key, value)?)),
+            Key::Gone(uid) => self.remember_gone(uid, decode::<Gone>(key, value)?),
             Key::Pending(id) => drop(self.pending.insert(id, decode::<Pending>(key, value)?)),
             Key::Run(uid, _) => self.history.restore(uid, decode::<Kept>(key, value)?),
             Key::Farewell(uid) => self.departed.restore(uid, decode::<Farewell>(key, value)?),

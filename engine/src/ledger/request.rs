@@ -123,10 +123,7 @@ impl Ledger {
     }
 
     fn list(&self, after: Option<&TimerName>, limit: u32) -> Answer {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, Excluded);
-        let uids = self.names.range((from, Unbounded)).map(|(_, uid)| *uid);
-        let entries = uids.filter_map(|uid| self.entry(uid));
+        let entries = self.by_name(after);
         let (timers, more) = page::cut(page::limit(limit), entries.map(|entry| &entry.timer));
         Answer::List {
             timers: timers.into_iter().cloned().collect(),

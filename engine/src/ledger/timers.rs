@@ -1,11 +1,17 @@
 //! The timers of the ledger and the indexes over them; every change of a timer goes through here.
 
+use super::stage::Holding;
+use super::sum::Sum;
 use super::{Entry, GONE_MAX, Gone, Held, Home, Ledger};
-use crate::id::{NodeId, TimerId, TimerName, Uid};
+use crate::id::{NodeId, Uid};
 use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
 use crate::timer::{Awaits, Phase, Timer};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a timer is listed: its home, and the number of the stage if it was handed over in one.
+pub(super) type Place = (Home, Option<u64>);
 
 impl Entry {
     pub(super) fn new(timer: Timer, changed: LogIndex, created: LogIndex) -> Self {
@@ -15,22 +21,54 @@ impl Entry {
             created,
             former: None,
             held: None,
+            stage: None,
             backlogged: false,
         }
     }
 
-    /// In whose queue it waits to be pulled: a handed timer of an active home is the pool's for one run.
-    fn queue(&self) -> Option<(Home, WallTime)> {
+    /// Where it is listed: with its home, and there in a stage if it belongs to one.
+    pub(super) fn place(&self) -> Place {
+        (self.timer.home.clone(), self.stage)
+    }
+
+    /// When there was last something of it that its home had not told itself.
+    fn news(&self) -> LogIndex {
+        self.changed.max(self.created)
+    }
+
+    /// Whether home and ledger compare it.
+    fn in_sum(&self) -> bool {
+        self.held.is_none() && Sum::counts(&self.timer)
+    }
+
+    /// Where it waits to be pulled: a handed timer of an active home is the pool's for one run.
+    fn queue(&self) -> Option<(Place, WallTime)> {
         let due = self
             .timer
             .due()
             .filter(|_| self.timer.is_movable() && !self.backlogged)?;
         match self.held {
-            None => Some((self.timer.home.clone(), due)),
+            None => Some((self.place(), due)),
             // Of a claimed one only what may run beside that run is due.
-            Some(Held::Handed | Held::Claimed) => Some((None, due)),
+            Some(Held::Handed | Held::Claimed) => Some(((None, None), due)),
             Some(Held::Giving) => None,
         }
+    }
+
+    /// The home that has to look at it when it moves: others have it, or a run of it is in flight, or it is
+    /// unreplicated and not a part of a stage.
+    fn watched_by(&self) -> Option<&NodeId> {
+        let home = self.timer.home.as_ref()?;
+        let light = !self.timer.spec.durability.is_replicated() && self.stage.is_none();
+        let told = self.timer.awaits.is_some();
+        let apart = self.held.is_some() || self.timer.is_running() || light || told;
+        apart.then_some(home)
+    }
+
+    /// The node after which it is named, if it is the pool's.
+    fn orphan_of(&self) -> Option<&NodeId> {
+        let pools = self.timer.home.is_none();
+        self.timer.name.node.as_ref().filter(|_| pools)
     }
 
     /// The sleeping home that has not heard of it, and when it is due there.
@@ -50,37 +88,18 @@ impl Entry {
 }
 
 impl Ledger {
-    /// The timer of this name.
-    #[must_use]
-    pub fn named(&self, name: &TimerName) -> Option<&Entry> {
-        self.entry(*self.names.get(name)?)
-    }
-
-    /// The timers that carry the name of a node.
-    pub(super) fn named_after(&self, node: &NodeId) -> Vec<Uid> {
-        let first = TimerName {
-            pool: self.pool.clone(),
-            node: Some(node.clone()),
-            timer: TimerId::first(),
-        };
-        let names = self.names.range(first..);
-        let own = names.take_while(|(name, _)| name.node.as_ref() == Some(node));
-        own.map(|(_, uid)| *uid).collect()
-    }
-
+    /// Puts a timer into its place; one of the same identity leaves its own first.
     pub(super) fn insert(&mut self, entry: Entry) {
         let uid = entry.timer.uid;
         if !self.turn.dirty.contains(&Key::Timer(uid)) && !self.timers.contains_key(&uid) {
             self.turn.fresh.insert(uid);
         }
         self.turn.dirty.insert(Key::Timer(uid));
-        self.names.insert(entry.timer.name.clone(), uid);
-        self.homes
-            .entry(entry.timer.home.clone())
-            .or_default()
-            .insert(uid);
+        if self.timers.contains_key(&uid) {
+            self.move_out(uid);
+        }
         self.timers.insert(uid, entry);
-        self.enlist(uid);
+        self.settle_in(uid);
     }
 
     /// Changes one timer and keeps every index over it right.
@@ -89,15 +108,15 @@ impl Ledger {
         uid: Uid,
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
+        let place = self.timers.get(&uid)?.place();
         self.delist(uid);
         let entry = self.timers.get_mut(&uid)?;
-        let home = entry.timer.home.clone();
         let result = change(entry);
         let noted = std::mem::take(&mut entry.timer.noted);
-        let moved = (entry.timer.home != home).then(|| entry.timer.home.clone());
-        if let Some(new) = moved {
-            self.leave_home(&home, uid);
-            self.homes.entry(new).or_default().insert(uid);
+        let name = (entry.place() != place).then(|| entry.timer.name.clone());
+        if let Some(name) = name {
+            self.forget_name(&place, &name, uid);
+            self.learn_name(uid);
         }
         self.turn.dirty.insert(Key::Timer(uid));
         self.enlist(uid);
@@ -118,18 +137,28 @@ impl Ledger {
 
     /// Takes a timer out without a word to anybody.
     pub(super) fn remove(&mut self, uid: Uid) -> Option<Entry> {
-        self.delist(uid);
+        self.move_out(uid);
         let entry = self.timers.remove(&uid)?;
-        if self.names.get(&entry.timer.name) == Some(&uid) {
-            self.names.remove(&entry.timer.name);
-        }
-        self.leave_home(&entry.timer.home, uid);
         if self.turn.fresh.remove(&uid) {
             self.turn.dirty.remove(&Key::Timer(uid));
         } else {
             self.turn.dirty.insert(Key::Timer(uid));
         }
         Some(entry)
+    }
+
+    /// Puts a timer that is in the slab into every index.
+    pub(super) fn settle_in(&mut self, uid: Uid) {
+        self.learn_name(uid);
+        self.enlist(uid);
+    }
+
+    fn move_out(&mut self, uid: Uid) {
+        self.delist(uid);
+        if let Some(entry) = self.timers.get(&uid) {
+            let (place, name) = (entry.place(), entry.timer.name.clone());
+            self.forget_name(&place, &name, uid);
+        }
     }
 
     /// Takes a timer out, and remembers that its home has to hear of it.
@@ -144,9 +173,25 @@ impl Ledger {
                 let ended = self.ended_elsewhere.entry(home.clone());
                 ended.or_default().insert(uid);
             }
-            self.gone.insert(uid, Gone { home, at });
+            self.remember_gone(uid, Gone { home, at });
             self.turn.dirty.insert(Key::Gone(uid));
             self.bound_gone();
+        }
+    }
+
+    /// Remembers that a home has to hear of a timer that is no more; what is in the journal already.
+    pub(super) fn remember_gone(&mut self, uid: Uid, gone: Gone) {
+        self.forget_gone(uid);
+        let of_home = self.gone_of.entry(gone.home.clone()).or_default();
+        of_home.insert((gone.at, uid));
+        self.gone.insert(uid, gone);
+    }
+
+    /// The home has heard of it, or never will.
+    pub(super) fn forget_gone(&mut self, uid: Uid) {
+        if let Some(gone) = self.gone.remove(&uid) {
+            take_from(&mut self.gone_of, &gone.home, &(gone.at, uid));
+            self.turn.dirty.insert(Key::Gone(uid));
         }
     }
 
@@ -155,11 +200,10 @@ impl Ledger {
         if self.gone.len() <= GONE_MAX {
             return;
         }
-        let strange = |gone: &Gone| !self.nodes.contains_key(&gone.home);
-        let first = self.gone.iter().find(|(_, gone)| strange(gone));
-        if let Some(uid) = first.map(|(uid, _)| *uid) {
-            self.gone.remove(&uid);
-            self.turn.dirty.insert(Key::Gone(uid));
+        let mut strange = self.gone_of.iter();
+        let first = strange.find(|(home, _)| !self.nodes.contains_key(*home));
+        if let Some((_, uid)) = first.and_then(|(_, gone)| gone.first().copied()) {
+            self.forget_gone(uid);
         }
     }
 
@@ -169,6 +213,11 @@ impl Ledger {
         while let Some((until, uid)) = self.ended.first().copied() {
             if until > now {
                 return;
+            }
+            if self.entry(uid).is_none() {
+                // It was handed over, but the hand-over has not come to an end.
+                self.remove(uid);
+                continue;
             }
             self.note_farewell(uid, None, now);
             let entry = self.entry(uid);
@@ -192,20 +241,22 @@ impl Ledger {
         self.ended.first().map(|(until, _)| *until)
     }
 
-    /// The timers of a home, in the order of their uids.
-    pub(super) fn of_home(&self, home: &Home) -> Vec<Uid> {
-        self.homes
-            .get(home)
-            .map(|uids| uids.iter().copied().collect())
-            .unwrap_or_default()
+    /// Where a timer of this place is looked for.
+    fn holding_of(&mut self, place: &Place) -> Option<&mut Holding> {
+        match place {
+            (home, None) => Some(self.homes.entry(home.clone()).or_default()),
+            (home, Some(attempt)) => {
+                let stage = self.stages.of_mut(home.as_ref(), *attempt)?;
+                Some(&mut stage.holding)
+            }
+        }
     }
 
-    fn leave_home(&mut self, home: &Home, uid: Uid) {
-        if let Some(uids) = self.homes.get_mut(home) {
-            uids.remove(&uid);
-            if uids.is_empty() {
-                self.homes.remove(home);
-            }
+    fn drop_if_empty(&mut self, place: &Place) {
+        if let (home, None) = place
+            && self.homes.get(home).is_some_and(Holding::is_empty)
+        {
+            self.homes.remove(home);
         }
     }
 
@@ -221,12 +272,63 @@ impl Ledger {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if let Some((home, due)) = entry.queue() {
-            self.turn.touched.insert(home.clone());
-            self.queues.entry(home).or_default().insert((due, uid));
+        let (place, news, due) = (entry.place(), entry.news(), entry.queue());
+        let sum = entry.in_sum().then(|| Sum::of(&entry.timer));
+        if let Some(holding) = self.holding_of(&place) {
+            holding.news.insert((news, uid));
+            holding.sum = sum.map_or(holding.sum, |sum| holding.sum.with(sum));
         }
+        if let Some((queue, due)) = due
+            && let Some(holding) = self.holding_of(&queue)
+        {
+            holding.queue.insert((due, uid));
+            self.touch(queue.0);
+        }
+        self.enlist_runs(uid);
+    }
+
+    fn delist(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        let (place, news, due) = (entry.place(), entry.news(), entry.queue());
+        let sum = entry.in_sum().then(|| Sum::of(&entry.timer));
+        if let Some((queue, due)) = due
+            && let Some(holding) = self.holding_of(&queue)
+        {
+            holding.queue.remove(&(due, uid));
+            self.drop_if_empty(&queue);
+            self.touch(queue.0);
+        }
+        if let Some(holding) = self.holding_of(&place) {
+            holding.news.remove(&(news, uid));
+            holding.sum = sum.map_or(holding.sum, |sum| holding.sum.without(sum));
+        }
+        self.drop_if_empty(&place);
+        self.delist_runs(uid);
+    }
+
+    /// The first deadline of a home may have changed; what a leaver has not given up yet is the pool's.
+    fn touch(&mut self, home: Home) {
+        if home.as_ref().is_some_and(|it| self.leaving.contains(it)) {
+            self.turn.touched.insert(None);
+        }
+        self.turn.touched.insert(home);
+    }
+
+    /// The indexes of what few timers have: a run, somebody who has to hear of it, an end.
+    fn enlist_runs(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
         for node in entry.run_by() {
             self.claims.entry(node.clone()).or_default().insert(uid);
+        }
+        if let Some(home) = entry.watched_by() {
+            self.apart.entry(home.clone()).or_default().insert(uid);
+        }
+        if let Some(node) = entry.orphan_of() {
+            self.orphans.entry(node.clone()).or_default().insert(uid);
         }
         if let Some(node) = Self::given_to(entry) {
             self.giving.entry(node.clone()).or_default().insert(uid);
@@ -242,36 +344,37 @@ impl Ledger {
         }
     }
 
-    fn delist(&mut self, uid: Uid) {
+    pub(super) fn delist_runs(&mut self, uid: Uid) {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        if let Some((home, due)) = entry.queue() {
-            if let Some(queue) = self.queues.get_mut(&home) {
-                queue.remove(&(due, uid));
-                if queue.is_empty() {
-                    self.queues.remove(&home);
-                }
-            }
-            self.turn.touched.insert(home);
-        }
         for node in entry.run_by() {
-            if let Some(uids) = self.claims.get_mut(node) {
-                uids.remove(&uid);
-            }
+            take_from(&mut self.claims, node, &uid);
         }
-        if let Some(node) = Self::given_to(entry)
-            && let Some(uids) = self.giving.get_mut(node)
-        {
-            uids.remove(&uid);
+        if let Some(home) = entry.watched_by() {
+            take_from(&mut self.apart, home, &uid);
         }
-        if let Some((node, due)) = entry.unheard_by()
-            && let Some(timers) = self.unheard.get_mut(node)
-        {
-            timers.remove(&(due, uid));
+        if let Some(node) = entry.orphan_of() {
+            take_from(&mut self.orphans, node, &uid);
+        }
+        if let Some(node) = Self::given_to(entry) {
+            take_from(&mut self.giving, node, &uid);
+        }
+        if let Some((node, due)) = entry.unheard_by() {
+            take_from(&mut self.unheard, node, &(due, uid));
         }
         if let Some(until) = entry.timer.kept_until() {
             self.ended.remove(&(until, uid));
+        }
+    }
+}
+
+/// Takes an item out of the set of a node; a set without any is not kept.
+fn take_from<T: Ord>(sets: &mut BTreeMap<NodeId, BTreeSet<T>>, node: &NodeId, item: &T) {
+    if let Some(set) = sets.get_mut(node) {
+        set.remove(item);
+        if set.is_empty() {
+            sets.remove(node);
         }
     }
 }

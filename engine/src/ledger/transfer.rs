@@ -166,7 +166,7 @@ impl Ledger {
             Fact::Gone { uid, home } => {
                 if !self.gone.contains_key(uid) && self.entry(*uid).is_none() {
                     let (home, at) = (home.clone(), self.stamp());
-                    self.gone.insert(*uid, Gone { home, at });
+                    self.remember_gone(*uid, Gone { home, at });
                     self.turn.dirty.insert(Key::Gone(*uid));
                 }
             }

@@ -86,7 +86,8 @@ impl Pool {
         let Some((due, uid)) = waiting.and_then(|w| w.timers.pop_first()) else {
             return false;
         };
-        if self.ledger.ready(uid, now.wall).is_none() {
+        // Its home may have taken it back since, with all that it has: then it is the home's to run.
+        if !self.ledger.is_groups(uid) || self.ledger.ready(uid, now.wall).is_none() {
             self.ledger.set_backlogged(uid, false);
             return true;
         }

@@ -5,7 +5,7 @@ use super::{Effect, Link, Note, Pool};
 use crate::hierarchy::Report as Standing;
 use crate::id::{NodeId, RackId};
 use crate::ledger::Greeting;
-use crate::message::{CoordinatorMessage, Hello, Welcome};
+use crate::message::{CoordinatorMessage, Hello, Staged, Welcome};
 use crate::planted::{self, Fault};
 use crate::time::Now;
 
@@ -62,6 +62,7 @@ impl Pool {
             live.busy = before.busy;
             live.willing = before.willing;
             live.orders = before.orders;
+            live.spoken = before.spoken;
         }
         self.links.insert(link, node.clone());
         self.live.insert(node.clone(), live);
@@ -102,6 +103,10 @@ impl Pool {
             clock: now.wall,
             ledger: self.ledger.id(),
             wake_grace: self.config.wake_grace,
+            stage: self
+                .ledger
+                .stage_of(node)
+                .map(|(attempt, closed)| Staged { attempt, closed }),
         };
         self.send(link, CoordinatorMessage::Welcome(welcome));
     }

@@ -3,7 +3,8 @@
 use super::Pool;
 use crate::hierarchy::{Cover, Report as Standing, WhyNot};
 use crate::id::NodeId;
-use crate::message::{Act, Reply, Uncovered};
+use crate::message::{Idle, Reply, Uncovered};
+use crate::planted::{self, Fault};
 use crate::time::{Millis, Now, WallTime};
 use crate::timer::Timer;
 
@@ -13,29 +14,18 @@ const RETRY_DUE: Millis = Millis(200);
 const RETRY_NOBODY: Millis = Millis(1_000);
 
 impl Pool {
-    pub(super) fn park(&mut self, now: Now, node: &NodeId, act: &Act) -> Reply {
-        let Act::Idle {
-            first, self_wake, ..
-        } = act
-        else {
-            return Reply::NotOwner;
-        };
-        let reply = self.try_park(now, node, (*first, *self_wake));
-        if !matches!(reply, Reply::Parked { .. }) {
-            // Its light timers came along in vain: they are its own affair again.
-            self.ledger.drop_light(node);
-        }
-        reply
-    }
-
-    fn try_park(
-        &mut self,
-        now: Now,
-        node: &NodeId,
-        (first, self_wake): (Option<WallTime>, Option<WallTime>),
-    ) -> Reply {
-        if first != self.ledger.first(&Some(node.clone())) {
-            return uncovered(Uncovered::Resync, Millis(0));
+    /// Closes an attempt to sleep, or says why not. What was staged stays staged: the next close carries what differs.
+    pub(super) fn park(&mut self, now: Now, node: &NodeId, idle: &Idle) -> Reply {
+        let known = self.ledger.sum_of(node);
+        let current = Some((idle.attempt, false));
+        let believes = planted::is(Fault::BelieveTheSum) || planted::is(Fault::DropTheTail);
+        let differs = known != idle.sum && !believes;
+        if self.ledger.stage_of(node) != current || differs {
+            return Reply::NotCovered {
+                why: Uncovered::Resync,
+                retry_after: Millis(0),
+                ledger: Some(known),
+            };
         }
         if let Some(retry_after) = self.rebuilding(now) {
             return uncovered(Uncovered::Rebuilding, retry_after);
@@ -51,22 +41,24 @@ impl Pool {
             self.report_standing(node, Standing::Active, now);
             return not_covered(why);
         }
-        self.hand_over(now, node, self_wake);
+        self.hand_over(now, node, idle);
         self.cover_of_parked(now, node)
     }
 
-    fn hand_over(&mut self, now: Now, node: &NodeId, self_wake: Option<WallTime>) {
+    fn hand_over(&mut self, now: Now, node: &NodeId, idle: &Idle) {
+        // First the move: what its runs leave behind is news to the node, since it comes after what it knows.
+        let moved = (idle.attempt, idle.self_wake);
+        self.ledger.park(node, moved, now.wall);
         self.ledger.interrupt_claims(node, false, now.wall);
-        self.ledger.park(node, self_wake, now.wall);
         self.drop_orders(node, |_| true);
         self.sync(now);
     }
 
-    /// The earliest deadline that the group would take over: also of timers on their way back to the node.
+    /// The earliest deadline that the group would take over: of what is staged, and of timers on their way back too.
     fn first_if_parked(&self, node: &NodeId) -> Option<WallTime> {
-        let queued = self.ledger.first(&Some(node.clone()));
+        let handed = self.ledger.first_if_attached(node);
         let giving = self.ledger.giving(node);
-        giving.iter().filter_map(Timer::due).chain(queued).min()
+        giving.iter().filter_map(Timer::due).chain(handed).min()
     }
 
     /// Whether the last node on duty has runs, or could have, that nobody else would finish.
@@ -120,5 +112,9 @@ fn not_covered(why: WhyNot) -> Reply {
 }
 
 fn uncovered(why: Uncovered, retry_after: Millis) -> Reply {
-    Reply::NotCovered { why, retry_after }
+    Reply::NotCovered {
+        why,
+        retry_after,
+        ledger: None,
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::id::{NodeId, PoolId};
 use crate::ledger::Restore;
-use crate::message::{CoordinatorMessage, LedgerId, NodeMessage};
+use crate::message::{CoordinatorMessage, LedgerId, MessageLimits, NodeMessage};
 use crate::op::{Answer, Op};
 use crate::time::Millis;
 
@@ -23,6 +23,8 @@ pub struct Config {
     pub wake_grace: Millis,
     /// Members of a group: 8, fewer in tests.
     pub group_capacity: u8,
+    /// How much goes into one answer to a report, and into one order.
+    pub message: MessageLimits,
 }
 
 /// What happened.

@@ -5,7 +5,9 @@ use super::{Effect, Link, Note, Pool};
 use crate::hierarchy::Report as Standing;
 use crate::id::{NodeId, Token, Uid};
 use crate::ledger::{Stance, Tail};
-use crate::message::{Act, CoordinatorMessage, Items, Reply, Report, ReportAnswer};
+use crate::message::{
+    Act, Active, CoordinatorMessage, Goodbye, Items, Reply, Report, ReportAnswer,
+};
 use crate::op::Refusal;
 use crate::planted::{self, Fault};
 use crate::time::{LogIndex, Now};
@@ -70,28 +72,8 @@ impl Pool {
             .node(node)
             .filter(|n| n.epoch == epoch)
             .map(|n| n.stance);
-        let (refused, reply) = match (&act, stance) {
-            (Act::Active { known }, _) => self.apply_active(now, node, (*known, stance), &items),
-            (Act::Goodbye { .. }, _) => self.apply_goodbye(now, node, stance, &items),
-            (Act::Stay, Some(Stance::Active)) => {
-                let refused = self.judge(now, node, (LogIndex(0), true), &items);
-                self.ledger.keep_only_heavy(node, &items);
-                (refused, Reply::Noted)
-            }
-            (Act::Stay, Some(Stance::Parked)) => {
-                let refused = self.judge(now, node, (LogIndex(0), false), &items);
-                (refused, self.cover_of_parked(now, node))
-            }
-            (Act::Idle { .. }, Some(Stance::Active)) => {
-                let refused = self.judge(now, node, (LogIndex(0), true), &items);
-                (refused, self.park(now, node, &act))
-            }
-            (Act::Stay | Act::Idle { .. }, _) => {
-                self.settle_told_along(now, node, &items);
-                self.sync(now);
-                (Refused::new(), Reply::NotOwner)
-            }
-        };
+        self.note_spoken(node, epoch);
+        let (refused, reply) = self.apply_act(now, node, (&act, stance), &items);
         let known = self.ledger.index();
         ReportAnswer {
             session,
@@ -103,21 +85,62 @@ impl Pool {
         }
     }
 
-    fn judge(
+    fn apply_act(
         &mut self,
         now: Now,
         node: &NodeId,
-        (known, owns): (LogIndex, bool),
+        (act, stance): (&Act, Option<Stance>),
         items: &Items,
-    ) -> Refused {
-        let tail = Tail {
-            node: node.clone(),
-            owns,
-            known,
-        };
-        let refused = self.ledger.judge(&tail, items, now.wall);
-        self.settle_told_along(now, node, items);
+    ) -> (Refused, Reply) {
+        let owner = tail_of(node, LogIndex(0), true);
+        match (act, stance) {
+            (Act::Active(active), _) => self.apply_active(now, node, (active, stance), items),
+            (Act::Goodbye(goodbye), _) => self.apply_goodbye(now, node, (goodbye, stance), items),
+            (Act::Tail { known }, _) => {
+                let tail = tail_of(node, *known, stance == Some(Stance::Active));
+                (self.judge(now, &tail, items), Reply::Noted)
+            }
+            (Act::Stay, Some(Stance::Active)) => {
+                let refused = self.judge(now, &owner, items);
+                self.ledger.keep_only_heavy(node, items);
+                (refused, Reply::Noted)
+            }
+            (Act::Stay, Some(Stance::Parked)) => {
+                let refused = self.judge(now, &tail_of(node, LogIndex(0), false), items);
+                (refused, self.cover_of_parked(now, node))
+            }
+            (Act::Stage { attempt }, Some(Stance::Active)) => {
+                let refused = self.judge_piece(now, owner, *attempt, items);
+                (refused, Reply::Noted)
+            }
+            (Act::Idle(idle), Some(Stance::Active)) => {
+                let refused = self.judge_piece(now, owner, idle.attempt, items);
+                (refused, self.park(now, node, idle))
+            }
+            (Act::Stay | Act::Stage { .. } | Act::Idle(_), _) => {
+                self.settle_told_along(now, node, items);
+                self.sync(now);
+                (Refused::new(), Reply::NotOwner)
+            }
+        }
+    }
+
+    fn judge(&mut self, now: Now, tail: &Tail, items: &Items) -> Refused {
+        let refused = self.ledger.judge(tail, items, now.wall);
+        self.settle_told_along(now, &tail.node, items);
         self.sync(now);
+        refused
+    }
+
+    /// A piece of an attempt that is over moves nothing; what it tells of replicated timers counts all the same.
+    fn judge_piece(&mut self, now: Now, owner: Tail, attempt: u64, items: &Items) -> Refused {
+        let goes_on = self.ledger.open_stage(&owner.node, attempt);
+        let stage = goes_on.then_some(attempt);
+        let owner = Tail { stage, ..owner };
+        let refused = self.judge(now, &owner, items);
+        if !goes_on {
+            self.ledger.keep_only_heavy(&owner.node, items);
+        }
         refused
     }
 
@@ -128,17 +151,30 @@ impl Pool {
         }
     }
 
+    /// Tells a node what it has to hear, a piece for each time that it asks; ownership moves with the last.
     fn apply_active(
         &mut self,
         now: Now,
         node: &NodeId,
-        (known, stance): (LogIndex, Option<Stance>),
+        (active, stance): (&Active, Option<Stance>),
         items: &Items,
     ) -> (Refused, Reply) {
-        let refused = self.judge(now, node, (known, stance == Some(Stance::Active)), items);
+        let tail = tail_of(node, active.known, stance == Some(Stance::Active));
+        let refused = self.judge(now, &tail, items);
         // Ownership has moved without the node's knowledge: it is told everything.
-        let known = if stance.is_some() { known } else { LogIndex(0) };
-        let resumed = self.ledger.resume(node, known, now.wall);
+        let known = if stance.is_some() {
+            active.known
+        } else {
+            LogIndex(0)
+        };
+        let page = self
+            .ledger
+            .page(node, active.cursor.unwrap_or(known), self.config.message);
+        self.sync(now);
+        if page.more && !planted::is(Fault::ResumeWithTheFirstPage) {
+            return (refused, Reply::Page(page));
+        }
+        let resumed = self.ledger.resume(node, page, now.wall);
         self.report_standing(node, Standing::Active, now);
         self.drop_orders(node, |key| matches!(key, OrderKey::Give(_) | OrderKey::Arm));
         self.sync(now);
@@ -149,16 +185,25 @@ impl Pool {
         &mut self,
         now: Now,
         node: &NodeId,
-        stance: Option<Stance>,
+        (goodbye, stance): (&Goodbye, Option<Stance>),
         items: &Items,
     ) -> (Refused, Reply) {
-        let refused = stance
-            .map(|stance| self.judge(now, node, (LogIndex(0), stance == Stance::Active), items));
-        if refused.is_none() {
-            self.settle_told_along(now, node, items);
+        let mut refused = Refused::new();
+        let mut attempt = goodbye.attempt.filter(|_| stance == Some(Stance::Active));
+        match (attempt, stance) {
+            (_, None) => self.settle_told_along(now, node, items),
+            (Some(number), _) => {
+                attempt = self.ledger.open_stage(node, number).then_some(number);
+                let owner = tail_of(node, LogIndex(0), true);
+                refused = self.judge_piece(now, owner, number, items);
+            }
+            (None, Some(stance)) => {
+                let tail = tail_of(node, LogIndex(0), stance == Stance::Active);
+                refused = self.judge(now, &tail, items);
+            }
         }
-        self.part_with(now, node);
-        (refused.unwrap_or_default(), Reply::Gone)
+        self.part_with(now, node, attempt);
+        (refused, Reply::Gone)
     }
 
     /// What is true whoever owns what: runs, answers, capacity, readiness.
@@ -180,6 +225,9 @@ impl Pool {
         }
         if let Some(at) = items.armed {
             self.hear_armed(node, at);
+        }
+        if let Some(attempt) = items.abandoned {
+            self.ledger.abandon_stage(node, attempt);
         }
         self.hear_fitness(now, node, items);
         self.sync(now);
@@ -222,6 +270,16 @@ impl Pool {
             self.ledger.set_handlers(node, handlers);
         }
         self.judge_fitness(node, now);
+    }
+}
+
+/// How far a node may be believed.
+fn tail_of(node: &NodeId, known: LogIndex, owns: bool) -> Tail {
+    Tail {
+        node: node.clone(),
+        owns,
+        known,
+        stage: None,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::orders::{OrderKey, Outstanding};
 use super::{Effect, Link, Note, Pool};
-use crate::id::{NodeId, Session};
+use crate::id::{Epoch, NodeId, Session};
+use crate::ledger::Stance;
 use crate::message::{Capacity, CoordinatorMessage, Heartbeat, ReportAnswer};
+use crate::planted::{self, Fault};
 use crate::time::{BootTime, Millis, Now, WallTime};
 use crate::timer::HandlerName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,8 @@ pub(super) struct Live {
     pub(super) doubted: Option<BootTime>,
     /// Known from the ledger only: it has not said anything since the coordinator started.
     pub(super) unheard: bool,
+    /// The newest epoch under which it has reported.
+    pub(super) spoken: Epoch,
     pub(super) seq: u64,
     pub(super) answer: Option<ReportAnswer>,
     pub(super) capacity: Capacity,
@@ -52,6 +56,7 @@ impl Live {
             lease_until,
             doubted: None,
             unheard: true,
+            spoken: Epoch::default(),
             seq: 0,
             answer: None,
             capacity: Capacity::new(),
@@ -124,7 +129,9 @@ impl Pool {
         let Some(node) = self.speaker(link, heartbeat.session) else {
             return;
         };
-        self.extend_lease(&node, now);
+        if self.has_spoken(&node) {
+            self.extend_lease(&node, now);
+        }
         self.measure(&node, heartbeat.wall, now);
         let pulse = CoordinatorMessage::Pulse {
             session: heartbeat.session,
@@ -132,6 +139,29 @@ impl Pool {
             clock: now.wall,
         };
         self.send(link, pulse);
+    }
+
+    /// Whether a node that was given its timers has said something under that ownership. It may never have heard of
+    /// it:
+    ///
+    /// 1. The answer that gives it its timers is lost, with the connection or because it cannot be read.
+    /// 2. The node comes back, and its heartbeats renew the lease: nobody takes its timers, and it fires none.
+    /// 3. The answer is lost again, for the same reason.
+    ///
+    /// So heartbeats alone do not renew what was only given; after one lease it is lost, and the group's.
+    fn has_spoken(&self, node: &NodeId) -> bool {
+        let spoken = self.live.get(node).map(|live| live.spoken);
+        let known = self.ledger.node(node);
+        let given = known
+            .filter(|known| known.stance == Stance::Active)
+            .map(|known| known.epoch);
+        given.is_none() || given == spoken || planted::is(Fault::RenewTheUnspoken)
+    }
+
+    pub(super) fn note_spoken(&mut self, node: &NodeId, epoch: Epoch) {
+        if let Some(live) = self.live.get_mut(node) {
+            live.spoken = live.spoken.max(epoch);
+        }
     }
 
     pub(super) fn extend_lease(&mut self, node: &NodeId, now: Now) {

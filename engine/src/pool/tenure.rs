@@ -16,7 +16,7 @@ impl Pool {
             self.lose(now, &node);
         }
         for node in self.forgotten(now) {
-            self.part_with(now, &node);
+            self.part_with(now, &node, None);
         }
         self.expire_routes(now);
         self.ledger.prune(now.wall);
@@ -72,10 +72,10 @@ impl Pool {
     }
 
     /// A node leaves: its timers are the pool's, its slot is free, all in one step.
-    pub(super) fn part_with(&mut self, now: Now, node: &NodeId) {
+    pub(super) fn part_with(&mut self, now: Now, node: &NodeId, attempt: Option<u64>) {
         self.note(Note::Left(node.clone()));
         self.fail_routes(node);
-        self.ledger.leave(node, now.wall);
+        self.ledger.leave(node, attempt, now.wall);
         self.sync(now);
         self.hierarchy.leave(node, now.wall);
     }

@@ -6,7 +6,7 @@ use crate::hierarchy::{GroupView, Sentry};
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session};
 use crate::ledger::{Node, Stance};
 use crate::message::LedgerId;
-use crate::time::WallTime;
+use crate::time::{BootTime, WallTime};
 use crate::timer::HandlerName;
 use std::collections::BTreeMap;
 
@@ -137,6 +137,7 @@ impl Pool {
             self.routes.next_deadline(),
             self.repeat_at(),
             self.backlog.spill_at(),
+            self.untidy.then_some(BootTime(0)),
         ];
         Deadlines {
             wall: wall.into_iter().flatten().min(),

@@ -51,6 +51,24 @@ pub struct CommandTarget {
 }
 
 impl Target {
+    /// About how many bytes it takes in a message.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Handler => 0,
+            Self::Http(http) => {
+                let headers = http.headers.iter();
+                let headers: usize = headers
+                    .map(|(key, value)| key.len() + value.len() + 4)
+                    .sum();
+                64 + http.url.len() + headers + 4 * http.success.len()
+            }
+            Self::Command(command) => {
+                let args = command.args.iter().map(|it| it.len() + 4);
+                command.name.len() + args.sum::<usize>()
+            }
+        }
+    }
+
     /// Whether a timer with this target may be at `place`: a handler's name is no other target's place, or its runs
     /// would go where nobody attached for them.
     ///

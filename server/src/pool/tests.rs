@@ -60,6 +60,7 @@ fn run(journal: impl Journal + 'static) -> Running {
         lease: Millis(10_000),
         wake_grace: Millis(2_000),
         group_capacity: 8,
+        message: Default::default(),
     };
     let (handle, task) = begin(recover(config, journal).unwrap()).unwrap();
     let ended = tokio::spawn(task.run());

@@ -2,8 +2,10 @@
 
 use dormouse_edge::session::{read_coordinator, write_node};
 use dormouse_engine::id::{Epoch, NodeId, PoolId, RackId, Session};
+use dormouse_engine::ledger::Sum;
 use dormouse_engine::message::{
-    Act, CoordinatorMessage, Heartbeat, Hello, Items, NodeMessage, Report, ReportAnswer, Welcome,
+    Act, Active, CoordinatorMessage, Heartbeat, Hello, Idle, Items, NodeMessage, Report,
+    ReportAnswer, Welcome,
 };
 use dormouse_engine::time::{LogIndex, WallTime};
 use dormouse_proto::v1;
@@ -135,7 +137,10 @@ impl Wire {
     /// A node that is awake and owns its timers.
     pub async fn awake(&self, name: &str) -> Node {
         let mut node = self.hello(hello(name)).await.unwrap();
-        let act = Act::Active { known: LogIndex(0) };
+        let act = Act::Active(Active {
+            known: LogIndex(0),
+            cursor: None,
+        });
         let answer = node.report(act, Items::default()).await;
         let dormouse_engine::message::Reply::Resumed(resumed) = answer.reply else {
             panic!("{answer:?}")
@@ -253,4 +258,14 @@ pub fn create(id: &str, timer: v1::Timer) -> v1::CreateTimerRequest {
 
 pub fn request_id() -> String {
     Uuid::now_v7().to_string()
+}
+
+/// A node without timers of its own wants to sleep.
+pub fn idle() -> Act {
+    Act::Idle(Idle {
+        attempt: 1,
+        sum: Sum::default(),
+        self_wake: None,
+        interrupted: Vec::new(),
+    })
 }

@@ -24,6 +24,7 @@ impl World {
             lease: Millis(self.plan.lease_ms),
             wake_grace: Millis(self.plan.wake_grace_ms),
             group_capacity: self.plan.capacity,
+            message: self.plan.message,
         };
         let clocks = self.coordinator.clock.now(self.now);
         let recovered = Pool::recover(config, self.coordinator.disk.load(), clocks);

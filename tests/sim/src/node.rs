@@ -138,6 +138,7 @@ impl World {
             rack: node.rack.clone(),
             incarnation: u128::from(node.process.life + 1) << 32 | index as u128,
             replicate_after: Millis(200),
+            message: self.plan.message,
         };
         let clocks = node.process.clock.now(now);
         let recovered = Base::recover(config, node.process.disk.load(), clocks);
@@ -305,11 +306,11 @@ impl World {
         match effect {
             Effect::Send(message) => {
                 if let NodeMessage::Report(Report {
-                    act: Act::Idle { interrupted, .. },
+                    act: Act::Idle(idle),
                     ..
                 }) = &message
                 {
-                    self.nodes[index].interrupts = !interrupted.is_empty();
+                    self.nodes[index].interrupts = !idle.interrupted.is_empty();
                 }
                 if let Some(wire) = wire {
                     self.say_up(wire, &message);

@@ -3,6 +3,7 @@
 use crate::chance::Chance;
 use crate::clock::{Moment, ms};
 use dormouse_edge::shell::Ahead;
+use dormouse_engine::message::MessageLimits;
 
 /// What sort of history it will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,15 @@ pub struct Plan {
     pub(crate) end: Moment,
     /// How far decisions may be ahead of the disks.
     pub(crate) ahead: Ahead,
+    /// How much goes into one message between node and coordinator.
+    pub message: MessageLimits,
+}
+
+/// In half of the histories what does not fit into one small message travels in pieces.
+fn message(chance: &mut Chance) -> MessageLimits {
+    let items = *chance.pick(&[1, 2, 4, 4_096, 4_096, 4_096]);
+    let bytes = *chance.pick(&[1 << 9, 4 << 10, 1 << 20, 1 << 20]);
+    MessageLimits { bytes, items }
 }
 
 /// Enough for every history.
@@ -135,6 +145,7 @@ impl Plan {
             busy: Moment(busy),
             end: Moment(busy + ms(QUIET_MS)),
             ahead: AHEAD,
+            message: message(&mut chance),
         }
     }
 
@@ -169,6 +180,7 @@ impl Plan {
             busy: Moment(u64::MAX),
             end: Moment(u64::MAX),
             ahead: AHEAD,
+            message: MessageLimits::default(),
         }
     }
 }

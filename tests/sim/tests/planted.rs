@@ -166,3 +166,23 @@ fn a_shell_that_speaks_before_it_has_written_is_found() {
         100,
     );
 }
+
+#[test]
+fn what_is_staged_and_listed_at_once_is_found() {
+    is_found(Fault::ListTheStaged, &[Kind::Calm], 200);
+}
+
+#[test]
+fn a_piece_that_counts_before_the_close_is_found() {
+    is_found(Fault::StageAsReal, &[Kind::Calm], 200);
+}
+
+#[test]
+fn a_stage_that_outlives_its_attempt_is_found() {
+    is_found(Fault::KeepTheStage, &[Kind::Calm], 200);
+}
+
+#[test]
+fn ownership_that_moves_with_the_first_page_is_found() {
+    is_found(Fault::ResumeWithTheFirstPage, &[Kind::Calm], 200);
+}

@@ -3,7 +3,7 @@
 use super::*;
 use crate::id::{Epoch, RackId, TimerId, Token};
 use crate::ledger::Routed;
-use crate::message::Hello;
+use crate::message::{Hello, MessageLimits, Resumed};
 use crate::op::Change;
 use crate::record::{Key, Record};
 use crate::time::Millis;
@@ -57,6 +57,12 @@ fn create(ledger: &mut Ledger, new: NewTimer) -> Uid {
         "{routed:?}"
     );
     uid
+}
+
+fn resume(ledger: &mut Ledger, name: &str) -> Resumed {
+    let page = ledger.page(&node(name), LogIndex(0), MessageLimits::default());
+    assert!(!page.more);
+    ledger.resume(&node(name), page, NOW)
 }
 
 fn greet(ledger: &mut Ledger, name: &str) {
@@ -282,13 +288,13 @@ fn movable_timers_become_the_pools_and_pinned_ones_wait_for_their_home() {
         (Some(node("n1")), Some(Awaits::Return))
     );
     greet(&mut empty, "n1");
-    let resumed = empty.resume(&node("n1"), LogIndex(0), NOW);
+    let resumed = resume(&mut empty, "n1");
     let told: Vec<Uid> = resumed.changed.iter().map(|timer| timer.uid).collect();
     assert_eq!(told, [pinned]);
 
     let mut active = ledger(3);
     greet(&mut active, "n1");
-    active.resume(&node("n1"), LogIndex(0), NOW);
+    resume(&mut active, "n1");
     active.restore_facts(&restore(facts, 50), NOW);
     let given = active.entry(pinned).unwrap();
     assert_eq!((given.held, given.timer.awaits), (Some(Held::Giving), None));
@@ -313,7 +319,7 @@ fn changes_that_wait_and_timers_that_are_gone_are_taken_over_once() {
     }
     assert_eq!(ledger.export(NOW).facts, facts);
     greet(&mut ledger, "n1");
-    let resumed = ledger.resume(&node("n1"), LogIndex(0), NOW);
+    let resumed = resume(&mut ledger, "n1");
     assert_eq!((resumed.gone, resumed.pending.len()), (vec![Uid(9)], 1));
     assert!(
         ledger

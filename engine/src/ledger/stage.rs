@@ -1,0 +1,281 @@
+//! What a home hands over before it sleeps: its unreplicated timers, staged in pieces, made real by one record.
+//!
+//! ```text
+//! home                                ledger
+//!  | -- Stage{attempt}, piece 1 ------> |  open: in no list, head or queue of what is due
+//!  | -- Stage{attempt}, piece n ------> |
+//!  | -- Idle{attempt, sum} -----------> |  attached: all of it is the group's, by the node's record alone
+//!  |          ...                       |
+//!  | -- resumed ----------------------> |  void: none of it is there any more, erased later in pieces
+//! ```
+//! A timer carries the number of its attempt. Whether it is real is not written into it: it is if its home's stage
+//! has that number and is attached. So a million timers become real, or void, in one step.
+
+use super::sum::Sum;
+use super::{Entry, Ledger};
+use crate::id::{NodeId, TimerName, Uid};
+use crate::planted::{self, Fault};
+use crate::record::Key;
+use crate::time::{LogIndex, WallTime};
+use crate::timer::Timer;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Timers of a void stage that are erased in one turn, and timers of an attached one of which watchers hear.
+const PER_TURN_MAX: usize = 1_000;
+
+/// The timers of one home in one state: what is due when, and in which order they changed.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    /// What waits to be pulled, by when it is due.
+    pub(super) queue: BTreeSet<(WallTime, Uid)>,
+    /// All of them, in the order in which the ledger last had news of each for its home.
+    pub(super) news: BTreeSet<(LogIndex, Uid)>,
+    /// What home and ledger compare.
+    pub(super) sum: Sum,
+}
+
+impl Holding {
+    pub(super) fn is_empty(&self) -> bool {
+        self.news.is_empty() && self.queue.is_empty()
+    }
+}
+
+/// The unreplicated timers of one attempt to sleep.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) attempt: u64,
+    pub(super) attached: bool,
+    pub(super) names: BTreeMap<TimerName, Uid>,
+    pub(super) holding: Holding,
+}
+
+/// Every stage, by its home; and what is left of those that are over.
+#[derive(Debug, Default)]
+pub(super) struct Stages {
+    pub(super) current: BTreeMap<NodeId, Stage>,
+    /// Void, and erased piece by piece.
+    void: Vec<(NodeId, Stage)>,
+    /// Attached, and watchers hear of what comes after this name.
+    unannounced: BTreeMap<NodeId, Option<TimerName>>,
+}
+
+impl Stages {
+    /// The stage of `home` if it has this number.
+    pub(super) fn of(&self, home: Option<&NodeId>, attempt: u64) -> Option<&Stage> {
+        let stage = self.current.get(home?)?;
+        (stage.attempt == attempt).then_some(stage)
+    }
+
+    pub(super) fn of_mut(&mut self, home: Option<&NodeId>, attempt: u64) -> Option<&mut Stage> {
+        let stage = self.current.get_mut(home?)?;
+        (stage.attempt == attempt).then_some(stage)
+    }
+
+    pub(super) fn attached(&self, home: &NodeId) -> Option<&Stage> {
+        self.current.get(home).filter(|stage| stage.attached)
+    }
+
+    /// Timers that are in no list: they are not handed over yet, or not any more.
+    pub(super) fn unreal(&self) -> usize {
+        let open = self.current.values().filter(|stage| !stage.attached);
+        let void = self.void.iter().map(|(_, stage)| stage);
+        open.chain(void).map(|stage| stage.names.len()).sum()
+    }
+
+    fn open(&mut self, home: &NodeId, attempt: u64) -> &mut Stage {
+        self.current.entry(home.clone()).or_insert_with(|| Stage {
+            attempt,
+            attached: false,
+            names: BTreeMap::new(),
+            holding: Holding::default(),
+        })
+    }
+}
+
+impl Ledger {
+    /// The number of the attempt whose pieces are here, and whether it is closed.
+    #[must_use]
+    pub fn stage_of(&self, node: &NodeId) -> Option<(u64, bool)> {
+        let stage = self.stages.current.get(node)?;
+        Some((stage.attempt, stage.attached))
+    }
+
+    /// Whether a timer is a part of what the ledger has: not of a stage that is open or over.
+    pub(super) fn is_real(&self, entry: &Entry) -> bool {
+        let Some(attempt) = entry.stage else {
+            return true;
+        };
+        let stage = self.stages.of(entry.timer.home.as_ref(), attempt);
+        let listed = planted::is(Fault::ListTheStaged);
+        stage.is_some_and(|stage| stage.attached || listed)
+    }
+
+    /// Begins an attempt, or goes on with it. False if a newer one was begun: then the piece is of no use.
+    pub(crate) fn open_stage(&mut self, node: &NodeId, attempt: u64) -> bool {
+        match self.stage_of(node) {
+            Some((current, _)) if current > attempt => return false,
+            Some((current, attached)) if current == attempt => return !attached,
+            Some(_) => self.void_stage(node),
+            None => {}
+        }
+        self.stages.open(node, attempt);
+        true
+    }
+
+    /// The node has given up what it began: it goes on owning all of it.
+    pub(crate) fn abandon_stage(&mut self, node: &NodeId, attempt: u64) {
+        let open = self.stage_of(node).filter(|(_, attached)| !attached);
+        if open.is_some_and(|(current, _)| current <= attempt) {
+            self.void_stage(node);
+        }
+    }
+
+    /// The earliest deadline of a home if it closed now.
+    pub(crate) fn first_if_attached(&self, node: &NodeId) -> Option<WallTime> {
+        let own = self.homes.get(&Some(node.clone())).map(|it| &it.queue);
+        let staged = self.stages.current.get(node).map(|it| &it.holding.queue);
+        let queues = [own, staged].into_iter().flatten();
+        queues
+            .filter_map(|queue| queue.first())
+            .map(|(due, _)| *due)
+            .min()
+    }
+
+    /// Takes one timer of a piece; what it says replaces what an earlier piece said of it.
+    pub(super) fn stage_one(&mut self, node: &NodeId, attempt: u64, timer: &Timer) {
+        let created = self.stamp();
+        let timer = Timer {
+            home: Some(node.clone()),
+            ..timer.clone()
+        };
+        let mut entry = Entry::new(timer, LogIndex(0), created);
+        entry.stage = (!planted::is(Fault::StageAsReal)).then_some(attempt);
+        self.insert(entry);
+    }
+
+    /// Makes everything that was staged the group's. What makes it durable is the node's record.
+    pub(super) fn attach_stage(&mut self, node: &NodeId, attempt: u64) {
+        let stage = self.stages.open(node, attempt);
+        stage.attached = stage.attempt == attempt;
+        self.stages.unannounced.insert(node.clone(), None);
+        self.turn.touched.insert(Some(node.clone()));
+    }
+
+    /// Nothing of the stage of `node` is there any more; it is erased later, in pieces.
+    pub(crate) fn void_stage(&mut self, node: &NodeId) {
+        if planted::is(Fault::KeepTheStage) {
+            return;
+        }
+        if let Some(stage) = self.stages.current.remove(node) {
+            self.stages.unannounced.remove(node);
+            self.stages.void.push((node.clone(), stage));
+            self.turn.touched.insert(Some(node.clone()));
+        }
+    }
+
+    /// Erases a piece of what is void, and tells watchers of a piece of what was attached. Returns whether more is left.
+    pub(crate) fn tidy_stages(&mut self) -> bool {
+        let mut left = PER_TURN_MAX;
+        while left > 0
+            && let Some((node, stage)) = self.stages.void.last_mut()
+        {
+            let Some((name, uid)) = stage.names.pop_first() else {
+                self.stages.void.pop();
+                continue;
+            };
+            left -= 1;
+            stage.holding.news.pop_first();
+            stage.holding.queue.pop_first();
+            let (node, attempt) = (node.clone(), stage.attempt);
+            let was_real = stage.attached;
+            let same = |entry: &Entry| {
+                entry.stage == Some(attempt) && entry.timer.home.as_ref() == Some(&node)
+            };
+            if self.timers.get(&uid).is_some_and(same) {
+                self.delist_runs(uid);
+                self.timers.remove(&uid);
+                self.turn.dirty.insert(Key::Timer(uid));
+                if was_real {
+                    self.feed_removed(name);
+                }
+            }
+        }
+        self.announce(left);
+        !self.stages.void.is_empty() || !self.stages.unannounced.is_empty()
+    }
+
+    fn announce(&mut self, most: usize) {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let Some((node, after)) = self.stages.unannounced.pop_first() else {
+            return;
+        };
+        let Some(stage) = self.stages.current.get(&node) else {
+            return;
+        };
+        let from = after.as_ref().map_or(Unbounded, Excluded);
+        let mut last = None;
+        for (name, uid) in stage.names.range((from, Unbounded)).take(most) {
+            self.feed.changed(*uid);
+            last = Some(name.clone());
+        }
+        let more = last.is_some() && most > 0 || most == 0;
+        if more {
+            self.stages.unannounced.insert(node, last.or(after));
+        }
+    }
+
+    /// After a start: entries find their stages again; what belongs to none is void.
+    pub(super) fn find_stages(&mut self) {
+        let mut newest: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for entry in self.timers.values() {
+            if let (Some(home), Some(attempt)) = (&entry.timer.home, entry.stage) {
+                let newest = newest.entry(home.clone()).or_default();
+                *newest = (*newest).max(attempt);
+            }
+        }
+        for (name, node) in &self.nodes {
+            // What is attached is; of the rest the newest may still be going on.
+            let attempt = node.stage.or_else(|| newest.get(name).copied());
+            if let Some(attempt) = attempt {
+                self.stages.open(name, attempt).attached = node.stage == Some(attempt);
+            }
+        }
+        let staged = self
+            .timers
+            .iter()
+            .filter(|(_, entry)| entry.stage.is_some());
+        let staged: Vec<Uid> = staged.map(|(uid, _)| *uid).collect();
+        for uid in staged {
+            self.find_stage_of(uid);
+        }
+    }
+
+    fn find_stage_of(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get(&uid) else {
+            return;
+        };
+        let (Some(home), Some(attempt)) = (entry.timer.home.clone(), entry.stage) else {
+            return;
+        };
+        if self.stages.of(Some(&home), attempt).is_some() {
+            return self.settle_in(uid);
+        }
+        let name = entry.timer.name.clone();
+        let void = self.stages.void.iter_mut();
+        let mut void = void.filter(|(node, stage)| *node == home && stage.attempt == attempt);
+        match void.next() {
+            Some((_, stage)) => drop(stage.names.insert(name, uid)),
+            None => {
+                let names = BTreeMap::from([(name, uid)]);
+                let holding = Holding::default();
+                let stage = Stage {
+                    attempt,
+                    attached: false,
+                    names,
+                    holding,
+                };
+                self.stages.void.push((home, stage));
+            }
+        }
+    }
+}
