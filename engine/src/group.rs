@@ -4,160 +4,198 @@
 //!   member --- Active | Idle { first } ---> group --- Active | Idle { first } ---> parent
 //! ```
 //!
-//! A node and a child group look the same from here. Who the members are, where the group stands
-//! and who walks upwards is the business of [`hierarchy`](crate::hierarchy).
+//! A node and a child group look the same from here: a bit in each of five masks, and a deadline. Who the
+//! members are, where the group stands and who walks upwards is the business of
+//! [`hierarchy`](crate::hierarchy).
 
-use crate::id::NodeId;
+mod mask;
+mod member;
+
+pub use member::{Child, Event, GroupKey, Member, NodeKey, Standing};
+
 use crate::planted::{self, Fault};
 use crate::time::WallTime;
+use mask::{lowest, set, slots};
 
-/// The most members that a group can have.
+/// The most members that a group can have: as many as a mask has bits.
 pub const SLOTS_MAX: u8 = 8;
 
-/// The earliest movable deadline below a member, and the node that owns it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// When it falls due.
-    pub deadline: WallTime,
-    /// Whose timer it is.
-    pub node: NodeId,
-}
+const SLOTS: usize = SLOTS_MAX as usize;
+/// The migrator of a group that has none.
+const NOBODY: u8 = SLOTS_MAX;
 
-/// What a member says of itself: its whole state, never a difference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// A node is awake; a group has a migrator. Its own events are its own business.
-    Active,
-    /// A node is parked, lost or new; a group has no migrator.
-    Idle {
-        /// The earliest event below it, for others to serve.
-        first: Option<Event>,
-    },
-}
-
-impl Standing {
-    /// Idle and without an event: how every member starts.
-    pub const EMPTY: Self = Self::Idle { first: None };
-
-    /// Whether this is [`Standing::Active`].
-    #[must_use]
-    pub const fn is_active(&self) -> bool {
-        matches!(self, Self::Active)
-    }
-
-    fn event(&self) -> Option<&Event> {
-        match self {
-            Self::Active => None,
-            Self::Idle { first } => first.as_ref(),
-        }
-    }
-}
-
-/// Names a group inside one hierarchy, for ever; its place in the tree may change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GroupKey(pub(crate) usize);
-
-/// What stands in a slot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Child {
-    /// A node; only in groups of level 0.
-    Node(NodeId),
-    /// A group of the level below.
-    Group(GroupKey),
-}
-
-/// A slot that is taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Who it is.
-    pub child: Child,
-    /// What it last said.
-    pub standing: Standing,
-    /// Whether it may be migrator; always so for a group.
-    pub eligible: bool,
-}
-
-impl Member {
-    /// Active and eligible: it may serve others.
-    #[must_use]
-    pub const fn on_duty(&self) -> bool {
-        self.standing.is_active() && self.eligible
-    }
+/// By slot: who it is. A group's events are of a node below it; a node's are its own.
+#[derive(Debug, Clone)]
+enum Children {
+    Nodes([NodeKey; SLOTS]),
+    Groups(Box<[(GroupKey, NodeKey); SLOTS]>),
 }
 
 /// One group as a machine. See the module.
 #[derive(Debug, Clone)]
 pub struct Group {
-    capacity: u8,
-    members: [Option<Member>; SLOTS_MAX as usize],
-    migrator: Option<u8>,
+    /// By slot, where `events` has a bit: of an idle member its event; of an active node what it had last,
+    /// which nobody serves; of a group on duty the earliest deadline that is served inside of it.
+    deadlines: [WallTime; SLOTS],
+    children: Children,
     told: Standing,
     version: u64,
+    capacity: u8,
+    taken: u8,
+    active: u8,
+    eligible: u8,
+    events: u8,
+    /// Whose events are out of sight: see [`Group::set_aside`].
+    aside: u8,
+    migrator: u8,
 }
 
 impl Group {
-    /// An empty group of at most `capacity` members.
+    /// An empty group of at most `capacity` nodes.
     ///
     /// # Panics
     /// If `capacity` is not 1 to [`SLOTS_MAX`].
     #[must_use]
-    pub fn new(capacity: u8) -> Self {
+    pub fn of_nodes(capacity: u8) -> Self {
+        Self::new(capacity, Children::Nodes([NodeKey(0); SLOTS]))
+    }
+
+    /// An empty group of at most `capacity` groups.
+    ///
+    /// # Panics
+    /// If `capacity` is not 1 to [`SLOTS_MAX`].
+    #[must_use]
+    pub fn of_groups(capacity: u8) -> Self {
+        let nobody = [(GroupKey(0), NodeKey(0)); SLOTS];
+        Self::new(capacity, Children::Groups(Box::new(nobody)))
+    }
+
+    fn new(capacity: u8, children: Children) -> Self {
         assert!(
             (1..=SLOTS_MAX).contains(&capacity),
             "a group has 1 to {SLOTS_MAX} slots"
         );
         Self {
-            capacity,
-            members: Default::default(),
-            migrator: None,
+            deadlines: [WallTime(0); SLOTS],
+            children,
             told: Standing::EMPTY,
             version: 0,
+            capacity,
+            taken: 0,
+            active: 0,
+            eligible: 0,
+            events: 0,
+            aside: 0,
+            migrator: NOBODY,
         }
     }
 
     /// Puts a member into the lowest free slot; none if the group is full.
+    ///
+    /// # Panics
+    /// If it is a node in a group of groups, or a group in a group of nodes.
     pub fn admit(&mut self, member: Member) -> Option<u8> {
-        let slot = (0..self.capacity).find(|&slot| self.member(slot).is_none())?;
-        self.members[usize::from(slot)] = Some(member);
+        let slot = lowest(!self.taken).filter(|slot| *slot < self.capacity)?;
+        self.place(slot, member.child);
+        set(&mut self.taken, slot, true);
+        set(&mut self.eligible, slot, member.eligible);
+        self.put(slot, member.standing);
         self.changed();
         Some(slot)
     }
 
     /// Frees a slot.
-    pub fn vacate(&mut self, slot: u8) -> Option<Member> {
-        let gone = self.members[usize::from(slot)].take();
+    pub fn vacate(&mut self, slot: u8) {
+        for mask in [
+            &mut self.taken,
+            &mut self.active,
+            &mut self.eligible,
+            &mut self.events,
+            &mut self.aside,
+        ] {
+            set(mask, slot, false);
+        }
         self.changed();
-        gone
     }
 
     /// Puts another child into a slot that stays as it is otherwise.
     pub fn replace(&mut self, slot: u8, child: Child) {
-        if let Some(member) = &mut self.members[usize::from(slot)] {
-            member.child = child;
-            self.version += 1;
+        self.place(slot, child);
+        self.version += 1;
+    }
+
+    fn place(&mut self, slot: u8, child: Child) {
+        let at = usize::from(slot);
+        match (&mut self.children, child) {
+            (Children::Nodes(nodes), Child::Node(node)) => nodes[at] = node,
+            (Children::Groups(groups), Child::Group(group)) => groups[at].0 = group,
+            (Children::Nodes(_), Child::Group(_)) | (Children::Groups(_), Child::Node(_)) => {
+                panic!("nodes are below level 0 only")
+            }
         }
     }
 
     /// Writes what a member says of itself; state and event come together.
     pub fn write(&mut self, slot: u8, standing: Standing) {
-        let Some(member) = &mut self.members[usize::from(slot)] else {
-            return;
-        };
-        let clears = member.standing.is_active() && !standing.is_active();
-        member.standing = if clears && planted::is(Fault::DropDeadlineWithBit) {
-            Standing::EMPTY
-        } else {
-            standing
-        };
+        let clears = self.is_active(slot) && !standing.is_active();
+        self.put(slot, standing);
+        if clears && planted::is(Fault::DropDeadlineWithBit) {
+            set(&mut self.events, slot, false);
+        }
         self.changed();
+    }
+
+    fn put(&mut self, slot: u8, standing: Standing) {
+        set(&mut self.active, slot, standing.is_active());
+        match (standing, &mut self.children) {
+            (Standing::Idle { first }, children) => {
+                if let (Some(event), Children::Groups(groups)) = (first, children) {
+                    groups[usize::from(slot)].1 = event.node;
+                }
+                self.set_deadline(slot, first.map(|event| event.deadline));
+            }
+            // What it serves inside is said separately.
+            (Standing::Active, Children::Groups(_)) => set(&mut self.events, slot, false),
+            (Standing::Active, Children::Nodes(_)) => set(&mut self.aside, slot, false),
+        }
+    }
+
+    /// Another deadline is another event: what was set aside is so no more.
+    fn set_deadline(&mut self, slot: u8, deadline: Option<WallTime>) -> bool {
+        if self.deadline(slot) == deadline {
+            return false;
+        }
+        set(&mut self.events, slot, deadline.is_some());
+        set(&mut self.aside, slot, false);
+        if let Some(deadline) = deadline {
+            self.deadlines[usize::from(slot)] = deadline;
+        }
+        true
+    }
+
+    /// Keeps the deadline of an active node, for the case that it is lost. No event comes of it.
+    pub fn remember(&mut self, slot: u8, first: Option<WallTime>) {
+        self.set_deadline(slot, first);
+    }
+
+    /// Keeps the earliest deadline that is served inside of a member group on duty, and says whether it is
+    /// another than before. It is no part of what the member reports: nothing is decided by it here.
+    pub fn note_served(&mut self, slot: u8, served: Option<WallTime>) -> bool {
+        self.is_active(slot) && self.set_deadline(slot, served)
     }
 
     /// Says whether a member may be migrator.
     pub fn set_eligible(&mut self, slot: u8, eligible: bool) {
-        if let Some(member) = &mut self.members[usize::from(slot)] {
-            member.eligible = eligible;
-            self.changed();
-        }
+        set(&mut self.eligible, slot, eligible);
+        self.changed();
+    }
+
+    /// Takes the event of an idle member out of sight, or back into it. It is out until the member wakes
+    /// or has another deadline.
+    pub fn set_aside(&mut self, slot: u8, aside: bool) {
+        let aside = aside && !self.is_active(slot);
+        set(&mut self.aside, slot, aside);
+        self.changed();
     }
 
     /// What the parent has to be told: none if it knows already.
@@ -165,25 +203,29 @@ impl Group {
     /// A head of the same deadline but of another owner is news too: the parent would otherwise
     /// look for it at the wrong node.
     pub fn tell(&mut self) -> Option<Standing> {
-        let standing = if self.on_duty() {
-            Standing::Active
-        } else {
-            Standing::Idle {
-                first: self.head().map(|(_, event)| event.clone()),
-            }
-        };
+        let standing = self.standing();
         if self.is_known(&standing) {
             return None;
         }
-        self.told = standing.clone();
+        self.told = standing;
         Some(standing)
     }
 
+    /// What this group is to its parent.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        if self.on_duty() {
+            Standing::Active
+        } else {
+            let first = self.head().map(|(_, event)| event);
+            Standing::Idle { first }
+        }
+    }
+
     fn is_known(&self, standing: &Standing) -> bool {
-        let deadline = |of: &Standing| of.event().map(|event| event.deadline);
         if planted::is(Fault::IgnoreTheOwner) {
             return self.told.is_active() == standing.is_active()
-                && deadline(&self.told) == deadline(standing);
+                && self.told.deadline() == standing.deadline();
         }
         self.told == *standing
     }
@@ -195,75 +237,141 @@ impl Group {
 
     /// Keeps the migrator while it is on duty, else takes the lowest member that is.
     fn elect(&mut self) {
-        let may = |member: &Member| {
-            member.on_duty()
-                || member.standing.is_active() && planted::is(Fault::ElectTheIneligible)
+        let may = if planted::is(Fault::ElectTheIneligible) {
+            self.active
+        } else {
+            self.on_duty_mask()
         };
-        let stays = self
-            .migrator
-            .filter(|&slot| self.member(slot).is_some_and(may));
-        self.migrator = stays.or_else(|| {
-            self.members()
-                .find(|(_, member)| may(member))
-                .map(|(slot, _)| slot)
-        });
+        if self.migrator_mask() & may == 0 {
+            self.migrator = lowest(may).unwrap_or(NOBODY);
+        }
+    }
+
+    fn is_active(&self, slot: u8) -> bool {
+        self.active & 1 << slot != 0
+    }
+
+    /// Who is in the slot; of a free one, who was.
+    #[must_use]
+    pub fn child(&self, slot: u8) -> Child {
+        let at = usize::from(slot);
+        match &self.children {
+            Children::Nodes(nodes) => Child::Node(nodes[at]),
+            Children::Groups(groups) => Child::Group(groups[at].0),
+        }
+    }
+
+    /// The deadline that is kept for a slot; of an active node its last one.
+    #[must_use]
+    pub fn deadline(&self, slot: u8) -> Option<WallTime> {
+        (self.events & 1 << slot != 0).then(|| self.deadlines[usize::from(slot)])
+    }
+
+    /// The event in a slot, whether anybody serves it or not.
+    fn event(&self, slot: u8) -> Option<Event> {
+        let node = match &self.children {
+            Children::Nodes(nodes) => nodes[usize::from(slot)],
+            Children::Groups(groups) => groups[usize::from(slot)].1,
+        };
+        let deadline = self.deadline(slot)?;
+        Some(Event { deadline, node })
     }
 
     /// The slot's member, if it is taken.
     #[must_use]
-    pub fn member(&self, slot: u8) -> Option<&Member> {
-        self.members.get(usize::from(slot))?.as_ref()
+    pub fn member(&self, slot: u8) -> Option<Member> {
+        (self.taken & 1 << slot != 0).then(|| Member {
+            child: self.child(slot),
+            standing: if self.is_active(slot) {
+                Standing::Active
+            } else {
+                Standing::Idle {
+                    first: self.event(slot),
+                }
+            },
+            eligible: self.eligible & 1 << slot != 0,
+        })
     }
 
     /// The members with their slots, lowest first.
-    pub fn members(&self) -> impl Iterator<Item = (u8, &Member)> {
-        (0..self.capacity).filter_map(|slot| Some((slot, self.member(slot)?)))
+    pub fn members(&self) -> impl Iterator<Item = (u8, Member)> {
+        slots(self.taken).filter_map(|slot| Some((slot, self.member(slot)?)))
     }
 
-    /// All slots, lowest first, free ones too.
+    /// How many slots there are, free ones too.
     #[must_use]
-    pub fn slots(&self) -> &[Option<Member>] {
-        &self.members[..usize::from(self.capacity)]
+    pub const fn capacity(&self) -> u8 {
+        self.capacity
     }
 
     /// Whether a slot is free.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.slots().iter().any(Option::is_none)
+        self.taken.count_ones() < u32::from(self.capacity)
     }
 
     /// The earliest event of the idle members, and its slot; the lower slot at equal deadlines.
     #[must_use]
-    pub fn head(&self) -> Option<(u8, &Event)> {
-        self.members()
-            .filter_map(|(slot, member)| Some((slot, member.standing.event()?)))
-            .min_by_key(|(slot, event)| (event.deadline, *slot))
+    pub fn head(&self) -> Option<(u8, Event)> {
+        let slot = self.earliest(self.idle_events())?;
+        Some((slot, self.event(slot)?))
+    }
+
+    /// The earliest deadline that somebody at or below this group serves, and the slot that it comes from:
+    /// an idle member's event, or what is served inside of a member on duty. None if nobody is on duty.
+    #[must_use]
+    pub fn served(&self) -> Option<(u8, WallTime)> {
+        let inside = match &self.children {
+            Children::Nodes(_) => 0,
+            Children::Groups(_) => self.events & self.active,
+        };
+        let slot = self.earliest(self.idle_events() | inside)?;
+        let deadline = self.deadline(slot)?;
+        self.on_duty().then_some((slot, deadline))
+    }
+
+    const fn idle_events(&self) -> u8 {
+        self.events & !self.active & !self.aside
+    }
+
+    fn earliest(&self, among: u8) -> Option<u8> {
+        slots(among).min_by_key(|slot| (self.deadlines[usize::from(*slot)], *slot))
     }
 
     /// The slot of the member that serves the idle ones.
     #[must_use]
-    pub const fn migrator(&self) -> Option<u8> {
-        self.migrator
+    pub fn migrator(&self) -> Option<u8> {
+        self.on_duty().then_some(self.migrator)
     }
 
     /// Whether there is a migrator.
     #[must_use]
     pub const fn on_duty(&self) -> bool {
-        self.migrator.is_some()
+        self.migrator != NOBODY
     }
 
     /// One bit per active member, bit 0 for slot 0.
     #[must_use]
-    pub fn active_mask(&self) -> u8 {
-        self.members()
-            .filter(|(_, member)| member.standing.is_active())
-            .fold(0, |mask, (slot, _)| mask | 1 << slot)
+    pub const fn active_mask(&self) -> u8 {
+        self.active
+    }
+
+    /// One bit per member that may serve others: active and eligible.
+    #[must_use]
+    pub const fn on_duty_mask(&self) -> u8 {
+        self.active & self.eligible
+    }
+
+    /// One bit per member whose event is set aside.
+    #[must_use]
+    pub const fn aside_mask(&self) -> u8 {
+        self.aside
     }
 
     /// The migrator's bit, or 0.
     #[must_use]
     pub fn migrator_mask(&self) -> u8 {
-        self.migrator.map_or(0, |slot| 1 << slot)
+        self.migrator().map_or(0, |slot| 1 << slot)
     }
 
     /// What the parent was last told, or would have been if there were one.

@@ -12,22 +12,27 @@
 mod duty;
 mod forest;
 mod invariants;
+mod names;
+mod nearest;
+mod order;
+mod racks;
 mod roster;
 mod view;
 mod watch;
 
-pub use crate::group::Event;
 pub use duty::{Owner, Pass, Pull, Stuck};
+pub use nearest::Nearest;
 pub use roster::{Freshness, Seq};
 pub use view::{GroupView, NodeView};
 pub use watch::{Cover, Sentry, WhyNot};
 
-use crate::group::Standing;
+use crate::group::{Event, GroupKey, NodeKey, Standing};
 use crate::id::{NodeId, RackId};
 use crate::planted::{self, Fault};
 use crate::time::WallTime;
 use forest::Forest;
-use roster::Roster;
+use invariants::Examined;
+use roster::{Life, Roster};
 
 /// What a node says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +73,27 @@ pub enum Refused {
 pub struct Hierarchy {
     forest: Forest,
     roster: Roster,
-    pool_first: Option<WallTime>,
-    pool_turn: Option<u8>,
-    sentry: Option<Sentry>,
+    pool: PoolMember,
+    sentry: Option<(NodeKey, Sentry)>,
     now: WallTime,
+    examined: Examined,
+}
+
+/// The pool as a member that is always idle, for timers that no node owns. It stands beside the root's
+/// slots and moves with the root.
+#[derive(Debug, Clone, Default)]
+struct PoolMember {
+    first: Option<WallTime>,
+    /// Out of sight until there is another deadline.
+    aside: bool,
+    /// The root's slot whose turn it was last.
+    turn: Option<u8>,
+}
+
+impl PoolMember {
+    fn event(&self) -> Option<WallTime> {
+        self.first.filter(|_| !self.aside)
+    }
 }
 
 impl Hierarchy {
@@ -88,10 +110,10 @@ impl Hierarchy {
         Self {
             forest: Forest::new(capacity),
             roster: Roster::default(),
-            pool_first: None,
-            pool_turn: None,
+            pool: PoolMember::default(),
             sentry: None,
             now: WallTime(i64::MIN),
+            examined: Examined::default(),
         }
     }
 
@@ -100,15 +122,15 @@ impl Hierarchy {
     /// # Errors
     /// [`Refused::OtherRack`] if it is a member in another rack.
     pub fn join(&mut self, node: NodeId, rack: RackId, now: WallTime) -> Result<(), Refused> {
-        let known = self.roster.get(&node).map(|known| known.rack.clone());
+        let known = self.rack_of(&node).cloned();
         if let Some(rack) = known.clone().filter(|known| *known != rack) {
             return Err(Refused::OtherRack { node, rack });
         }
         self.see(now);
         if known.is_none() {
-            let (group, slot) = self.forest.admit(node.clone(), &rack);
-            self.forest.rise(group);
-            self.roster.admit(node, rack, group, slot);
+            let key = self.roster.admit(node);
+            let (group, slot) = self.forest.admit(key, &rack);
+            self.roster.settle(key, group, slot);
         }
         if self.sentry.is_none() {
             self.decide(None);
@@ -121,11 +143,12 @@ impl Hierarchy {
     /// a deadline that it still has goes with it.
     pub fn leave(&mut self, node: &NodeId, now: WallTime) {
         self.see(now);
-        let Some(gone) = self.roster.remove(node) else {
+        let Some(key) = self.roster.find(node) else {
             return;
         };
-        self.forest.group_mut(gone.group).vacate(gone.slot);
-        self.forest.rise(gone.group);
+        let (group, slot) = self.roster.place(key);
+        self.roster.remove(key);
+        self.forest.vacate(group, slot);
         if !planted::is(Fault::LeaveWithoutSuccessor) {
             self.decide(None);
         }
@@ -135,16 +158,16 @@ impl Hierarchy {
     /// Takes a node for dead: idle with its last known deadline, and never sentry until it reports.
     pub fn lost(&mut self, node: &NodeId, now: WallTime) {
         self.see(now);
-        let forget = planted::is(Fault::ForgetTheLost);
-        let known = self.roster.change(node, |resident| {
-            resident.active &= planted::is(Fault::KeepDeadMigrator);
-            resident.lost = true;
-            resident.first = resident.first.filter(|_| !forget);
-        });
-        if !known {
+        let Some(key) = self.roster.find(node) else {
             return;
+        };
+        if !planted::is(Fault::KeepDeadMigrator) {
+            self.roster
+                .change(key, |resident| resident.life = Life::Lost);
+            let first = self.first(key);
+            let first = first.filter(|_| !planted::is(Fault::ForgetTheLost));
+            self.write(key, Report::Idle { first });
         }
-        self.write(node);
         if !planted::is(Fault::KeepDeadSentry) {
             self.decide(None);
         }
@@ -154,16 +177,14 @@ impl Hierarchy {
     /// Says whether a node may be migrator and sentry. It may be active all the same.
     pub fn eligible(&mut self, node: &NodeId, value: bool, now: WallTime) {
         self.see(now);
-        if !self
-            .roster
-            .change(node, |resident| resident.eligible = value)
-        {
+        let Some(key) = self.roster.find(node) else {
             return;
-        }
-        if let Some((group, slot)) = self.roster.place(node) {
-            self.forest.group_mut(group).set_eligible(slot, value);
-            self.forest.rise(group);
-        }
+        };
+        self.roster
+            .change(key, |resident| resident.eligible = value);
+        let (group, slot) = self.roster.place(key);
+        self.forest.group_mut(group).set_eligible(slot, value);
+        self.forest.rise(group);
         self.decide(None);
         self.examine();
     }
@@ -182,26 +203,29 @@ impl Hierarchy {
         report: Report,
         now: WallTime,
     ) -> Result<Option<Cover>, Refused> {
-        let fresh = self.freshness(node, at);
-        match fresh.ok_or_else(|| Refused::Unknown(node.clone()))? {
+        let key = self.roster.find(node);
+        let key = key.ok_or_else(|| Refused::Unknown(node.clone()))?;
+        match self.roster.freshness(key, at) {
             Freshness::Stale => return Err(Refused::Stale),
-            Freshness::Repeated => self.repeated(node, now),
-            Freshness::News => self.applied(node, at, report, now),
+            Freshness::Repeated => self.repeated(key, now),
+            Freshness::News => self.applied(key, at, report, now),
         }
         self.examine();
-        Ok(matches!(report, Report::Idle { .. }).then(|| self.cover(node)))
+        Ok(matches!(report, Report::Idle { .. }).then(|| self.cover_of(key)))
     }
 
     /// How a message of this number relates to the last applied one; none if the node is unknown.
     #[must_use]
     pub fn freshness(&self, node: &NodeId, at: Option<Seq>) -> Option<Freshness> {
-        self.roster.get(node).map(|resident| resident.freshness(at))
+        let key = self.roster.find(node)?;
+        Some(self.roster.freshness(key, at))
     }
 
     /// Remembers the number of a message that is no report; older reports are stale from now on.
     pub fn note(&mut self, node: &NodeId, at: Seq) {
-        self.roster
-            .change(node, |resident| resident.last = resident.last.max(Some(at)));
+        if let Some(key) = self.roster.find(node) {
+            self.roster.note(key, at);
+        }
     }
 
     /// The earliest deadline of an idle node changed in the ledger: a pull, a settlement, a change.
@@ -209,25 +233,26 @@ impl Hierarchy {
     /// Of an active node it is only remembered, for the case that the node is lost.
     pub fn set_first(&mut self, node: &NodeId, first: Option<WallTime>, now: WallTime) {
         self.see(now);
-        if !self.roster.change(node, |resident| resident.first = first) {
+        let Some(key) = self.roster.find(node) else {
             return;
-        }
-        if first.is_none() && planted::is(Fault::PullStopsThere) {
-            self.write_without_rising(node);
+        };
+        if self.roster.get(key).is_active() {
+            let (group, slot) = self.roster.place(key);
+            self.forest.group_mut(group).remember(slot, first);
+        } else if first.is_none() && planted::is(Fault::PullStopsThere) {
+            self.write_without_rising(key, Report::Idle { first });
         } else {
-            self.write(node);
+            self.write(key, Report::Idle { first });
         }
         self.decide(None);
         self.examine();
     }
 
     /// The earliest deadline of the pool's own timers changed.
-    ///
-    /// The pool is a member that is always idle. It stands beside the root's slots and moves with
-    /// the root.
     pub fn set_pool_first(&mut self, first: Option<WallTime>, now: WallTime) {
         self.see(now);
-        self.pool_first = first;
+        self.pool.aside &= self.pool.first == first;
+        self.pool.first = first;
         self.decide(None);
         self.examine();
     }
@@ -235,91 +260,82 @@ impl Hierarchy {
     /// A node could not be woken: it is no sentry until its next report, and another is chosen.
     pub fn suspect(&mut self, node: &NodeId, now: WallTime) {
         self.see(now);
-        if self.roster.change(node, |resident| resident.suspect = true) {
-            self.decide(None);
-            self.examine();
-        }
+        let Some(key) = self.roster.find(node) else {
+            return;
+        };
+        self.roster.change(key, |resident| resident.suspect = true);
+        self.decide(None);
+        self.examine();
     }
 
-    fn applied(&mut self, node: &NodeId, at: Option<Seq>, report: Report, now: WallTime) {
+    fn applied(&mut self, key: NodeKey, at: Option<Seq>, report: Report, now: WallTime) {
         self.see(now);
         let turned = self.on_duty();
-        self.roster.report(node, at, report);
+        self.roster.report(key, at, report);
         match report {
-            Report::Active if planted::is(Fault::PassTheMessageOn) => self.write(node),
-            Report::Idle { .. } if planted::is(Fault::PassTheMessageOn) => self.pass_on(node),
-            Report::Active | Report::Idle { .. } => self.write(node),
+            Report::Idle { .. } if planted::is(Fault::PassTheMessageOn) => {
+                self.pass_on(key, report);
+            }
+            Report::Active | Report::Idle { .. } => self.write(key, report),
         }
         let turned = turned != self.on_duty();
         let empty = report == Report::Idle { first: None };
         let skip = empty && planted::is(Fault::SkipRootOnEmptyReport)
             || !turned && planted::is(Fault::RootOnlyWhenItTurns);
         if !skip {
-            self.decide(Some(node));
+            self.decide(Some(key));
         }
     }
 
     /// The sentry is left alone: the repeat may be a late copy, from a node that sleeps by now.
-    fn repeated(&mut self, node: &NodeId, now: WallTime) {
+    fn repeated(&mut self, key: NodeKey, now: WallTime) {
         self.see(now);
-        self.roster
-            .change(node, |resident| resident.suspect = false);
+        self.roster.change(key, |resident| resident.suspect = false);
         if self.sentry.is_none() {
-            self.decide(Some(node));
+            self.decide(Some(key));
         }
     }
 
-    /// Brings a node's record into its group, and the change up as far as it goes.
-    fn write(&mut self, node: &NodeId) {
-        if let Some(group) = self.write_without_rising(node) {
-            self.forest.rise(group);
-        }
+    /// Brings what a node is into its group, and the change up as far as it goes.
+    fn write(&mut self, key: NodeKey, report: Report) {
+        let group = self.write_without_rising(key, report);
+        self.forest.rise(group);
     }
 
-    fn write_without_rising(&mut self, node: &NodeId) -> Option<crate::group::GroupKey> {
-        let (group, slot) = self.roster.place(node)?;
-        let standing = self.roster.get(node)?.standing(node);
+    fn write_without_rising(&mut self, key: NodeKey, report: Report) -> GroupKey {
+        let (group, slot) = self.roster.place(key);
+        let standing = report.standing(key);
         self.forest.group_mut(group).write(slot, standing);
-        self.forest.refresh(group);
-        Some(group)
+        group
     }
 
     /// The fault of K1: every group above is told what the node said.
-    fn pass_on(&mut self, node: &NodeId) {
-        let Some(group) = self.write_without_rising(node) else {
-            return;
-        };
-        if let Some(standing) = self
-            .roster
-            .get(node)
-            .map(|resident| resident.standing(node))
-        {
-            self.forest.pass_on(group, &standing);
-        }
+    fn pass_on(&mut self, key: NodeKey, report: Report) {
+        let group = self.write_without_rising(key, report);
+        self.forest.pass_on(group, report.standing(key));
+    }
+
+    /// The node's last known earliest deadline; of an active node it is not served.
+    fn first(&self, key: NodeKey) -> Option<WallTime> {
+        let (group, slot) = self.roster.place(key);
+        self.forest.group(group).deadline(slot)
     }
 
     fn see(&mut self, now: WallTime) {
         self.now = self.now.max(now);
     }
-
-    /// In debug builds every step ends with this.
-    fn examine(&self) {
-        if cfg!(debug_assertions) && !planted::any() {
-            self.check().expect("the hierarchy keeps its invariants");
-        }
-    }
 }
 
 impl Report {
-    fn standing(self, node: &NodeId) -> Standing {
+    const fn standing(self, node: NodeKey) -> Standing {
         match self {
             Self::Active => Standing::Active,
-            Self::Idle { first } => Standing::Idle {
-                first: first.map(|deadline| Event {
-                    deadline,
-                    node: node.clone(),
-                }),
+            Self::Idle {
+                first: Some(deadline),
+            } => Standing::Idle {
+                first: Some(Event { deadline, node }),
             },
+            Self::Idle { first: None } => Standing::EMPTY,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! a clock, never waits, never draws a random number and never does I/O; the shells do that.
 
 pub mod base;
+mod chunks;
 pub mod decision;
 pub mod departed;
 mod feed;

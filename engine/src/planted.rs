@@ -31,6 +31,8 @@ pub enum Fault {
     BlankContinuation,
     /// K16: a pass goes on when an owner's event did not move past what was pulled.
     PassWithoutProgress,
+    /// K16: an owner that makes no progress stays in sight, before those behind it.
+    KeepTheStuckInSight,
     /// K17: the deadline is dropped when the bit is cleared.
     DropDeadlineWithBit,
     /// K18: when a member goes, nobody looks at the root.

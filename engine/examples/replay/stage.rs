@@ -8,7 +8,7 @@
 use super::op::{Active, Idle, Join, Op};
 use super::state::State;
 use dormouse_engine::hierarchy::{
-    Cover, Freshness, Hierarchy, NodeView, Owner, Pull, Refused, Report, Seq,
+    Cover, Freshness, Hierarchy, NodeView, Owner, Pass, Pull, Refused, Report, Seq,
 };
 use dormouse_engine::id::{NodeId, RackId};
 use dormouse_engine::time::WallTime;
@@ -174,17 +174,19 @@ impl Stage {
 
     fn advance(&mut self, now: WallTime) -> Result<Outcome, String> {
         let mut pulls = Vec::new();
-        let further = &mut self.further;
-        let claim = |pull: &Pull| {
-            pulls.push(pull.clone());
+        let mut pass = Pass::default();
+        while let Some(pull) = self.hierarchy.due(now) {
+            pass.step(&pull).map_err(|stuck| stuck.to_string())?;
             match &pull.owner {
-                Owner::Node(node) => further.get_mut(node)?.pop_first(),
-                Owner::Pool => None,
+                Owner::Node(node) => {
+                    let further = self.further.get_mut(node);
+                    let next = further.and_then(BTreeSet::pop_first);
+                    self.hierarchy.set_first(node, next, now);
+                }
+                Owner::Pool => self.hierarchy.set_pool_first(None, now),
             }
-        };
-        self.hierarchy
-            .pass(now, claim)
-            .map_err(|stuck| stuck.to_string())?;
+            pulls.push(pull);
+        }
         self.dismiss(now);
         Ok(Outcome { cover: None, pulls })
     }

@@ -4,11 +4,12 @@
 //! what the owner's next deadline is.
 
 use super::Hierarchy;
-use crate::group::{Child, GroupKey};
+use crate::group::{Child, GroupKey, NodeKey};
 use crate::id::NodeId;
 use crate::planted::{self, Fault};
+use crate::steps;
 use crate::time::WallTime;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Whose timer it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +29,8 @@ pub struct Pull {
     pub server: NodeId,
     /// When the first of them fell due.
     pub deadline: WallTime,
+    /// The owner again; none for the pool.
+    key: Option<NodeKey>,
 }
 
 /// A pass met a deadline for the second time: only a fault in the program can do that.
@@ -45,16 +48,18 @@ pub struct Stuck {
 /// Watches over one pass: the deadlines of each owner must grow.
 #[derive(Debug, Clone, Default)]
 pub struct Pass {
-    pulled: BTreeMap<Owner, WallTime>,
+    /// None for the pool. Nobody leaves during a pass, so a key is one node's.
+    pulled: BTreeMap<Option<NodeKey>, WallTime>,
 }
 
 impl Pass {
     /// Notes a pull.
     ///
     /// # Errors
-    /// [`Stuck`] if the owner's deadline is not later than the one pulled before: stop the pass.
+    /// [`Stuck`] if the owner's deadline is not later than the one pulled before:
+    /// [`Hierarchy::set_aside`] lets the pass go on with the others.
     pub fn step(&mut self, pull: &Pull) -> Result<(), Stuck> {
-        let before = self.pulled.insert(pull.owner.clone(), pull.deadline);
+        let before = self.pulled.insert(pull.key, pull.deadline);
         match before.filter(|before| *before >= pull.deadline) {
             Some(after) if !planted::is(Fault::PassWithoutProgress) => Err(Stuck {
                 owner: pull.owner.clone(),
@@ -78,19 +83,14 @@ impl Hierarchy {
     /// The root's head: the earliest event that nobody below serves, the pool's own included.
     #[must_use]
     pub fn head(&self) -> Option<WallTime> {
-        let root = self
-            .forest
-            .root()
-            .and_then(|root| self.forest.group(root).head());
-        let head = root.map(|(_, event)| event.deadline);
-        match (head, self.pool_first) {
-            (Some(head), Some(pool)) => Some(head.min(pool)),
-            (head, pool) => head.or(pool),
-        }
+        let root = self.forest.root().map(|root| self.forest.group(root));
+        let head = root.and_then(|root| root.head());
+        let head = head.map(|(_, event)| event.deadline);
+        head.into_iter().chain(self.pool.event()).min()
     }
 
-    /// The earliest deadline that somebody on duty has to serve: the minimum over all groups, since
-    /// an event below a group on duty is not seen at the root.
+    /// The earliest deadline that somebody on duty has to serve, wherever in the tree it is: an event below a
+    /// group on duty is not seen in the root's head.
     ///
     /// It may change with every call that changes something.
     #[must_use]
@@ -98,134 +98,93 @@ impl Hierarchy {
         if planted::is(Fault::ForecastFromRootOnly) {
             return self.head().filter(|_| self.on_duty());
         }
-        let nodes = self.forest.next_served().map(|(deadline, _)| deadline);
-        let pool = self.pool_first.filter(|_| self.on_duty());
-        nodes.into_iter().chain(pool).min()
+        let pool = self.pool.event().filter(|_| self.on_duty());
+        self.forest.next_served().into_iter().chain(pool).min()
     }
 
-    /// The next due event that somebody on duty has to serve: the earliest, nodes before the pool.
+    /// The next due event that somebody on duty has to serve: the earliest, nodes before the pool; at equal
+    /// deadlines the lower slot, from the root down.
     ///
     /// The caller claims what is due, says what is next by `set_first` or `set_pool_first`, and asks
     /// again with the same `now` until there is none.
     pub fn due(&mut self, now: WallTime) -> Option<Pull> {
         self.see(now);
         let next = self.next_due().filter(|deadline| *deadline <= now)?;
-        match self.forest.next_served() {
-            Some((deadline, group)) if deadline == next => self.pull_from(group),
-            _ => {
-                let server = self.next_for_pool()?;
-                Some(Pull {
-                    owner: Owner::Pool,
-                    server,
-                    deadline: next,
-                })
-            }
+        if self.forest.next_served() == Some(next) {
+            return self.pull_from(self.forest.due()?);
         }
+        let server = self.next_for_pool()?;
+        Some(Pull {
+            owner: Owner::Pool,
+            server,
+            deadline: next,
+            key: None,
+        })
     }
 
     fn pull_from(&self, group: GroupKey) -> Option<Pull> {
         let (_, event) = self.forest.group(group).head()?;
+        let server = self.forest.server(group)?;
         Some(Pull {
-            owner: Owner::Node(event.node.clone()),
-            server: self.forest.server(group)?.clone(),
+            owner: Owner::Node(self.roster.name(event.node).clone()),
+            server: self.roster.name(server).clone(),
             deadline: event.deadline,
+            key: Some(event.node),
         })
     }
 
     /// The node that the pool's next timer is offered to: the root's members on duty in turn.
     pub fn next_for_pool(&mut self) -> Option<NodeId> {
+        steps::visit();
         let root = self.forest.group(self.forest.root()?);
-        let mut ready = root.members().filter(|(_, member)| member.on_duty());
-        let first = ready.next()?;
-        let after = |slot: u8| self.pool_turn.is_none_or(|turn| slot > turn);
-        let (slot, member) = if after(first.0) {
-            first
-        } else {
-            ready.find(|(slot, _)| after(*slot)).unwrap_or(first)
+        let ready = root.on_duty_mask();
+        let last = self.pool.turn.map_or(0, |turn| turn + 1);
+        let after = ready & 0xff_u8.checked_shl(u32::from(last)).unwrap_or(0);
+        let turn = if after == 0 { ready } else { after };
+        let slot = u8::try_from(turn.trailing_zeros()).ok();
+        let slot = slot.filter(|_| turn != 0)?;
+        let server = match root.child(slot) {
+            Child::Node(node) => node,
+            Child::Group(key) => self.forest.server(key)?,
         };
-        let server = match &member.child {
-            Child::Node(node) => node.clone(),
-            Child::Group(key) => self.forest.server(*key)?.clone(),
-        };
-        self.pool_turn = Some(slot);
-        Some(server)
+        self.pool.turn = Some(slot);
+        Some(self.roster.name(server).clone())
     }
 
-    /// Pulls until nothing that somebody on duty serves is due. `claim` takes what a pull names and
-    /// answers the owner's next deadline.
-    ///
-    /// # Errors
-    /// [`Stuck`] if an owner's deadline does not grow.
-    pub fn pass(
-        &mut self,
-        now: WallTime,
-        mut claim: impl FnMut(&Pull) -> Option<WallTime>,
-    ) -> Result<(), Stuck> {
-        let mut pass = Pass::default();
-        while let Some(pull) = self.due(now) {
-            pass.step(&pull)?;
-            let next = claim(&pull);
-            match &pull.owner {
-                Owner::Node(node) => self.set_first(node, next, now),
-                Owner::Pool => self.set_pool_first(next, now),
+    /// Takes an owner's event out of sight: it makes no progress, and those behind it shall go on. Nobody
+    /// serves it and nobody keeps watch for it until its deadline changes, its node wakes, or
+    /// [`Hierarchy::take_back`].
+    pub fn set_aside(&mut self, owner: &Owner, now: WallTime) {
+        self.put_aside(owner, !planted::is(Fault::KeepTheStuckInSight), now);
+    }
+
+    /// Brings an event that was set aside back into sight: it is tried again.
+    pub fn take_back(&mut self, owner: &Owner, now: WallTime) {
+        self.put_aside(owner, false, now);
+    }
+
+    fn put_aside(&mut self, owner: &Owner, aside: bool, now: WallTime) {
+        self.see(now);
+        match owner {
+            Owner::Pool => self.pool.aside = aside,
+            Owner::Node(node) => {
+                let Some(key) = self.roster.find(node) else {
+                    return;
+                };
+                let (group, slot) = self.roster.place(key);
+                self.forest.group_mut(group).set_aside(slot, aside);
+                self.forest.rise(group);
             }
         }
-        Ok(())
+        self.decide(None);
+        self.examine();
     }
 
     /// The node that serves this one: the lowest ancestor on duty, its migrators followed down.
-    pub(super) fn server_of(&self, node: &NodeId) -> Option<&NodeId> {
-        let (group, _) = self.roster.place(node)?;
-        self.forest
-            .path(group)
-            .find_map(|key| self.forest.server(key))
-    }
-
-    /// The nodes on duty in order of their distance from `owner`, each once: level by level
-    /// upwards, at each level the migrator first. The whole tree from the root for none.
-    #[must_use]
-    pub fn nearest(&self, owner: Option<&NodeId>) -> Vec<NodeId> {
-        let place = owner
-            .and_then(|node| self.roster.place(node))
-            .map(|(group, _)| group);
-        let from = place.or(self.forest.root());
-        let mut found = Found::default();
-        for key in from.into_iter().flat_map(|from| self.forest.path(from)) {
-            self.forest
-                .server(key)
-                .into_iter()
-                .for_each(|node| found.add(node));
-            self.gather(key, &mut found);
-        }
-        found.order
-    }
-
-    fn gather(&self, key: GroupKey, found: &mut Found) {
-        let ready = self
-            .forest
-            .group(key)
-            .members()
-            .filter(|(_, member)| member.on_duty());
-        for (_, member) in ready {
-            match &member.child {
-                Child::Node(node) => found.add(node),
-                Child::Group(below) => self.gather(*below, found),
-            }
-        }
-    }
-}
-
-/// Nodes in the order in which they were found.
-#[derive(Default)]
-struct Found {
-    order: Vec<NodeId>,
-    seen: BTreeSet<NodeId>,
-}
-
-impl Found {
-    fn add(&mut self, node: &NodeId) {
-        if self.seen.insert(node.clone()) {
-            self.order.push(node.clone());
-        }
+    pub(super) fn server_of(&self, key: NodeKey) -> Option<&NodeId> {
+        let (group, _) = self.roster.place(key);
+        let mut path = self.forest.path(group);
+        let server = path.find_map(|group| self.forest.server(group))?;
+        Some(self.roster.name(server))
     }
 }

@@ -6,54 +6,63 @@
 //!   0 .. tops   groups of one rack each; level 0 has the nodes
 //! ```
 //!
-//! Groups are never removed. A [`GroupKey`] is for ever; level and index change when a rack outgrows
-//! the others and the cross-rack groups are lifted. What a group decides is in [`crate::group`].
+//! Groups are never removed. A [`GroupKey`] is for ever; the level changes when a rack outgrows the others
+//! and the cross-rack groups are lifted. What a group decides is in [`crate::group`].
 
-use crate::group::{Child, Group, GroupKey, Member, Standing};
-use crate::id::{NodeId, RackId};
+use super::racks::{RackKey, Racks};
+use crate::chunks::Chunks;
+use crate::group::{Child, Group, GroupKey, Member, NodeKey, Standing};
+use crate::id::RackId;
 use crate::planted::{self, Fault};
 use crate::steps;
 use crate::time::WallTime;
-use std::collections::{BTreeMap, BTreeSet};
+
+/// The parent of the root.
+const NOWHERE: GroupKey = GroupKey(u32::MAX);
 
 /// A group and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) group: Group,
-    pub(super) level: usize,
-    pub(super) index: usize,
-    /// None above the racks.
-    pub(super) rack: Option<RackId>,
-    pub(super) parent: Option<(GroupKey, u8)>,
+    /// Its number within its level, for those who look.
+    pub(super) index: u32,
+    rack: RackKey,
+    parent: GroupKey,
+    /// Its slot there.
+    slot: u8,
+    /// Its level in its rack; above the racks, its level above the first that is there.
+    height: u8,
+}
+
+impl Place {
+    /// The group above it, and its slot there; none for the root.
+    pub(super) fn parent(&self) -> Option<(GroupKey, u8)> {
+        (self.parent != NOWHERE).then_some((self.parent, self.slot))
+    }
 }
 
 /// All groups of one hierarchy.
 #[derive(Debug, Clone)]
 pub(super) struct Forest {
     capacity: u8,
-    places: Vec<Place>,
+    places: Chunks<Place>,
     levels: Vec<Vec<GroupKey>>,
-    racks: BTreeMap<RackId, Vec<Vec<GroupKey>>>,
+    racks: Racks,
     tops: usize,
     root: Option<GroupKey>,
     version: u64,
-    /// The heads of the groups on duty: what somebody has to serve.
-    served: BTreeSet<(WallTime, GroupKey)>,
-    heads: BTreeMap<GroupKey, WallTime>,
 }
 
 impl Forest {
     pub(super) fn new(capacity: u8) -> Self {
         Self {
             capacity,
-            places: Vec::new(),
+            places: Chunks::default(),
             levels: Vec::new(),
-            racks: BTreeMap::new(),
+            racks: Racks::default(),
             tops: 0,
             root: None,
             version: 0,
-            served: BTreeSet::new(),
-            heads: BTreeMap::new(),
         }
     }
 
@@ -77,6 +86,22 @@ impl Forest {
         self.tops
     }
 
+    /// The group's level; nodes are below level 0.
+    pub(super) fn level(&self, key: GroupKey) -> usize {
+        let place = self.place(key);
+        let height = usize::from(place.height);
+        if place.rack == RackKey::ABOVE {
+            self.tops + 1 + height
+        } else {
+            height
+        }
+    }
+
+    /// The group's rack; none above the racks.
+    pub(super) fn rack(&self, key: GroupKey) -> Option<&RackId> {
+        self.racks.name(self.place(key).rack)
+    }
+
     /// Grows whenever a group is added or lifted.
     pub(super) const fn version(&self) -> u64 {
         self.version
@@ -93,44 +118,56 @@ impl Forest {
     /// The group and its ancestors, lowest first.
     pub(super) fn path(&self, from: GroupKey) -> impl Iterator<Item = GroupKey> {
         std::iter::successors(Some(from), |&key| {
-            self.place(key).parent.map(|(parent, _)| parent)
+            steps::visit();
+            self.place(key).parent().map(|(parent, _)| parent)
         })
     }
 
     /// Admits a node to the first group of its rack that has room, or to a new one.
-    pub(super) fn admit(&mut self, node: NodeId, rack: &RackId) -> (GroupKey, u8) {
-        let domain = Some(rack.clone());
-        let key = self
-            .with_room(domain.as_ref(), 0)
-            .unwrap_or_else(|| self.open(domain, 0));
-        let member = Member {
-            child: Child::Node(node),
-            standing: Standing::EMPTY,
-            eligible: true,
-        };
-        let slot = self
-            .group_mut(key)
-            .admit(member)
-            .expect("a group with room was chosen");
-        (key, slot)
+    pub(super) fn admit(&mut self, node: NodeKey, rack: &RackId) -> (GroupKey, u8) {
+        let rack = self.racks.open(rack);
+        let group = self
+            .racks
+            .with_room(rack, 0)
+            .unwrap_or_else(|| self.open(rack, 0));
+        let slot = self.seat(group, Child::Node(node), Standing::EMPTY);
+        self.rise(group);
+        (group, slot)
     }
 
-    fn with_room(&self, rack: Option<&RackId>, level: usize) -> Option<GroupKey> {
-        let all = match rack {
-            Some(rack) => self.racks.get(rack).and_then(|levels| levels.get(level)),
-            None => self.levels.get(level),
+    /// Frees a node's slot.
+    pub(super) fn vacate(&mut self, group: GroupKey, slot: u8) {
+        self.group_mut(group).vacate(slot);
+        self.count_room(group);
+        self.rise(group);
+    }
+
+    fn seat(&mut self, group: GroupKey, child: Child, standing: Standing) -> u8 {
+        let member = Member {
+            child,
+            standing,
+            eligible: true,
         };
-        all?.iter().copied().find(|&key| self.group(key).has_room())
+        let slot = self.group_mut(group).admit(member);
+        self.count_room(group);
+        slot.expect("a group with room was chosen")
+    }
+
+    fn count_room(&mut self, key: GroupKey) {
+        let place = &self.places[key.0];
+        let level = usize::from(place.height);
+        let room = place.group.has_room();
+        self.racks.set_room(place.rack, level, key, room);
     }
 
     /// A new group, in the tree; its ancestors are there before it is.
-    fn open(&mut self, rack: Option<RackId>, level: usize) -> GroupKey {
+    fn open(&mut self, rack: RackKey, level: usize) -> GroupKey {
         let key = self.push(rack, level);
         if self.root.is_none() {
             self.root = Some(key);
             return key;
         }
-        if self.outgrows(key) {
+        if self.outgrows(rack, level) {
             self.lift();
         }
         let parent = self.parent_for(key);
@@ -138,39 +175,38 @@ impl Forest {
         key
     }
 
-    fn push(&mut self, rack: Option<RackId>, level: usize) -> GroupKey {
-        let key = GroupKey(self.places.len());
+    fn push(&mut self, rack: RackKey, level: usize) -> GroupKey {
+        steps::visit();
         if self.levels.len() <= level {
             self.levels.resize(level + 1, Vec::new());
         }
         let index = self.levels[level].len();
-        self.levels[level].push(key);
-        if let Some(rack) = &rack {
-            let own = self.racks.entry(rack.clone()).or_default();
-            if own.len() <= level {
-                own.resize(level + 1, Vec::new());
-            }
-            own[level].push(key);
-        }
-        let group = Group::new(self.capacity);
-        self.places.push(Place {
-            group,
-            level,
-            index,
+        let height = if rack == RackKey::ABOVE {
+            level.saturating_sub(self.tops + 1)
+        } else {
+            level
+        };
+        let key = GroupKey(self.places.push(Place {
+            group: if level == 0 {
+                Group::of_nodes(self.capacity)
+            } else {
+                Group::of_groups(self.capacity)
+            },
+            index: u32::try_from(index).expect("fewer than 2^32 groups"),
             rack,
-            parent: None,
-        });
+            parent: NOWHERE,
+            slot: 0,
+            height: u8::try_from(height).expect("a tree has few levels"),
+        }));
+        self.levels[level].push(key);
+        self.racks.enter(rack, height, key);
         self.version += 1;
         key
     }
 
-    /// Whether this is a second group of its rack at the level of the tops.
-    fn outgrows(&self, key: GroupKey) -> bool {
-        let place = self.place(key);
-        let Some(own) = place.rack.as_ref().and_then(|rack| self.racks.get(rack)) else {
-            return false;
-        };
-        place.level == self.tops && own[self.tops].len() > 1
+    /// Whether a rack has a second group at the level of the tops.
+    fn outgrows(&self, rack: RackKey, level: usize) -> bool {
+        rack != RackKey::ABOVE && level == self.tops && self.racks.count(rack, level) > 1
     }
 
     /// Raises the tops by one level: every rack gets a group above its old top, in its old place,
@@ -179,162 +215,143 @@ impl Forest {
         let below = self.tops;
         self.tops += 1;
         self.levels.insert(self.tops, Vec::new());
-        for place in self.places.iter_mut().filter(|place| place.level > below) {
-            place.level += 1;
-        }
-        for top in self.tops_at(below) {
-            let rack = self.place(top).rack.clone();
-            let above = self.push(rack, self.tops);
+        for top in self.racks.firsts(below) {
+            let above = self.push(self.place(top).rack, self.tops);
             self.splice(top, above, Fault::BlankContinuation);
         }
-    }
-
-    /// The first group of each rack at that level, by index.
-    fn tops_at(&self, level: usize) -> Vec<GroupKey> {
-        let first = |key: &GroupKey| {
-            let own = self
-                .place(*key)
-                .rack
-                .as_ref()
-                .and_then(|rack| self.racks.get(rack));
-            own.is_some_and(|own| own[level].first() == Some(key))
-        };
-        self.levels[level].iter().copied().filter(first).collect()
     }
 
     /// Puts the new group `above` between `old` and its parent; `blank` is the fault of doing so
     /// without the old one's state.
     fn splice(&mut self, old: GroupKey, above: GroupKey, blank: Fault) {
-        let told = self.group(old).told().clone();
+        let told = *self.group(old).told();
         let standing = if planted::is(blank) {
             Standing::EMPTY
         } else {
             told
         };
-        let member = Member {
-            child: Child::Group(old),
-            standing,
-            eligible: true,
-        };
-        let slot = self
-            .group_mut(above)
-            .admit(member)
-            .expect("a new group has room");
+        let served = self.group(old).served().map(|(_, deadline)| deadline);
+        let parent = self.place(old).parent();
+        let slot = self.seat(above, Child::Group(old), standing);
+        self.group_mut(above).note_served(slot, served);
         self.group_mut(above).tell();
-        let parent = self.places[old.0].parent.replace((above, slot));
-        self.places[above.0].parent = parent;
+        self.hang(old, Some((above, slot)));
+        self.hang(above, parent);
         match parent {
             Some((parent, slot)) => self.group_mut(parent).replace(slot, Child::Group(above)),
             None if planted::is(Fault::KeepTheOldRoot) => {}
             None => self.root = Some(above),
         }
-        self.refresh(above);
     }
 
-    /// Where a new group of this rack and level belongs; makes the place if there is none.
+    fn hang(&mut self, key: GroupKey, parent: Option<(GroupKey, u8)>) {
+        let place = &mut self.places[key.0];
+        (place.parent, place.slot) = parent.unwrap_or((NOWHERE, 0));
+    }
+
+    /// Where a new group belongs; makes the place if there is none.
     fn parent_for(&mut self, key: GroupKey) -> GroupKey {
-        let Place {
-            level, ref rack, ..
-        } = *self.place(key);
-        let domain = rack.clone().filter(|_| level < self.tops);
-        if let Some(parent) = self.with_room(domain.as_ref(), level + 1) {
+        let level = self.level(key);
+        let rack = if level < self.tops {
+            self.place(key).rack
+        } else {
+            RackKey::ABOVE
+        };
+        let height = if level < self.tops {
+            level + 1
+        } else {
+            level - self.tops
+        };
+        if let Some(parent) = self.racks.with_room(rack, height) {
             return parent;
         }
         match self.root {
-            Some(root) if self.place(root).level == level => self.crown(root),
-            _ => self.open(domain, level + 1),
+            Some(root) if self.level(root) == level => self.crown(root),
+            _ => self.open(rack, level + 1),
         }
     }
 
     /// A new root, with the state of the old one before anything else is admitted to it.
     fn crown(&mut self, root: GroupKey) -> GroupKey {
-        let above = self.push(None, self.place(root).level + 1);
+        let above = self.push(RackKey::ABOVE, self.level(root) + 1);
         self.splice(root, above, Fault::BlankNewRoot);
         above
     }
 
     fn attach(&mut self, key: GroupKey, parent: GroupKey) {
-        let standing = self.group(key).told().clone();
-        let member = Member {
-            child: Child::Group(key),
-            standing,
-            eligible: true,
-        };
-        let slot = self
-            .group_mut(parent)
-            .admit(member)
-            .expect("a parent with room was chosen");
-        self.places[key.0].parent = Some((parent, slot));
+        let standing = *self.group(key).told();
+        let slot = self.seat(parent, Child::Group(key), standing);
+        self.hang(key, Some((parent, slot)));
         self.rise(parent);
     }
 
     /// Tells each parent what changed for it, until there is nothing to tell.
     ///
     /// What a parent is told follows from the group's own record, never from the message that
-    /// started the walk.
+    /// started the walk. Beside it goes the earliest deadline that is served inside, for [`Forest::due`]:
+    /// of that the parent decides nothing, so where only it has changed no version does.
     pub(super) fn rise(&mut self, from: GroupKey) {
         let mut key = from;
         loop {
             steps::visit();
-            self.refresh(key);
-            let Some(standing) = self.group_mut(key).tell() else {
+            let place = &mut self.places[key.0];
+            let news = place.group.tell();
+            let served = place.group.served().map(|(_, deadline)| deadline);
+            let Some((parent, slot)) = place.parent() else {
                 return;
             };
-            let Some((parent, slot)) = self.place(key).parent else {
+            let above = self.group_mut(parent);
+            if let Some(standing) = news {
+                above.write(slot, standing);
+            }
+            let moved = above.note_served(slot, served);
+            if news.is_none() && !moved {
                 return;
-            };
-            self.group_mut(parent).write(slot, standing);
+            }
             key = parent;
         }
     }
 
     /// The fault of K1: what started the walk is what every parent is told.
-    pub(super) fn pass_on(&mut self, from: GroupKey, message: &Standing) {
+    pub(super) fn pass_on(&mut self, from: GroupKey, message: Standing) {
         let mut key = from;
-        while let Some((parent, slot)) = self.place(key).parent {
-            self.group_mut(parent).write(slot, message.clone());
-            self.refresh(parent);
+        while let Some((parent, slot)) = self.place(key).parent() {
+            let served = self.group(key).served().map(|(_, deadline)| deadline);
+            self.group_mut(parent).write(slot, message);
+            self.group_mut(parent).note_served(slot, served);
             key = parent;
         }
     }
 
-    /// Brings the list of what has to be served up to date with a group that was written.
-    pub(super) fn refresh(&mut self, key: GroupKey) {
-        let group = self.group(key);
-        let head = group
-            .head()
-            .filter(|_| group.on_duty())
-            .map(|(_, event)| event.deadline);
-        let before = match head {
-            Some(head) => self.heads.insert(key, head),
-            None => self.heads.remove(&key),
-        };
-        if let Some(before) = before {
-            self.served.remove(&(before, key));
-        }
-        if let Some(head) = head {
-            self.served.insert((head, key));
-        }
+    /// The earliest deadline that somebody on duty serves.
+    pub(super) fn next_served(&self) -> Option<WallTime> {
+        let (_, deadline) = self.group(self.root?).served()?;
+        Some(deadline)
     }
 
-    /// The earliest deadline that somebody on duty serves, and the group whose head it is.
-    pub(super) fn next_served(&self) -> Option<(WallTime, GroupKey)> {
-        self.served.first().copied()
-    }
-
-    /// The heads of the groups on duty, as listed.
-    pub(super) const fn listed_heads(&self) -> &BTreeMap<GroupKey, WallTime> {
-        &self.heads
+    /// The group whose head is the earliest that somebody on duty serves: from the root down to where it is.
+    pub(super) fn due(&self) -> Option<GroupKey> {
+        let mut key = self.root?;
+        loop {
+            steps::visit();
+            let group = self.group(key);
+            let (slot, _) = group.served()?;
+            match group.child(slot) {
+                Child::Group(below) if group.active_mask() & 1 << slot != 0 => key = below,
+                Child::Group(_) | Child::Node(_) => return Some(key),
+            }
+        }
     }
 
     /// Follows the migrators down to a node; none if the group is not on duty.
-    pub(super) fn server(&self, from: GroupKey) -> Option<&NodeId> {
+    pub(super) fn server(&self, from: GroupKey) -> Option<NodeKey> {
         let mut key = from;
         loop {
+            steps::visit();
             let group = self.group(key);
-            match &group.member(group.migrator()?)?.child {
+            match group.child(group.migrator()?) {
                 Child::Node(node) => return Some(node),
-                Child::Group(below) => key = *below,
+                Child::Group(below) => key = below,
             }
         }
     }

@@ -1,14 +1,16 @@
-//! The nodes of a hierarchy: what each last said, and who may be sentry.
+//! Who is a member: each node's record, the order of its messages, and who may be sentry.
 //!
-//! Every change of a node's record goes through [`Roster::change`], so that the list of those who
-//! may keep watch is always right. Groups are not known here.
+//! Names are here and nowhere else; everybody else speaks of nodes by their keys. A node's earliest deadline
+//! is not here but in its slot, where it is needed. Groups are not known here.
 
 use super::Report;
-use crate::group::{GroupKey, Standing};
-use crate::id::{NodeId, RackId, Session};
+use super::names::{Link, Names};
+use super::order::{Order, Turn};
+use crate::chunks::Chunks;
+use crate::group::{GroupKey, NodeKey};
+use crate::id::{NodeId, Session};
 use crate::planted::{self, Fault};
-use crate::time::WallTime;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The number of a node's message: sessions grow, and numbers within a session do.
@@ -44,152 +46,183 @@ impl Freshness {
     }
 }
 
-/// Who is preferred as sentry: the later reported the better, who never did comes last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    Joined(Reverse<u64>),
-    Heard(u64),
+/// What a node does, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Awake,
+    Asleep,
+    /// Taken for dead, and not heard of since.
+    Lost,
 }
 
-/// What is known of one node.
+/// What is known of one node: 48 bytes, for there may be a million.
 #[derive(Debug, Clone)]
 pub(super) struct Resident {
-    pub(super) rack: RackId,
+    /// None once the node has left, until the record is used again.
+    pub(super) name: Option<NodeId>,
+    pub(super) turn: Turn,
+    pub(super) link: Link,
     pub(super) group: GroupKey,
     pub(super) slot: u8,
-    pub(super) active: bool,
+    pub(super) life: Life,
     pub(super) eligible: bool,
-    pub(super) lost: bool,
     pub(super) suspect: bool,
-    /// The last known earliest movable deadline, kept also while the node is active.
-    pub(super) first: Option<WallTime>,
-    pub(super) last: Option<Seq>,
-    rank: Rank,
 }
 
 impl Resident {
-    pub(super) fn freshness(&self, at: Option<Seq>) -> Freshness {
-        match Freshness::of(at, self.last) {
-            Freshness::Repeated if planted::is(Fault::DropRepeatedReport) => Freshness::Stale,
-            Freshness::Stale if planted::is(Fault::AcceptStaleReport) => Freshness::News,
-            fresh => fresh,
-        }
+    pub(super) fn is_active(&self) -> bool {
+        self.life == Life::Awake
     }
 
-    pub(super) fn standing(&self, node: &NodeId) -> Standing {
-        let report = if self.active {
-            Report::Active
-        } else {
-            Report::Idle { first: self.first }
-        };
-        report.standing(node)
-    }
-
-    /// It sleeps, can be believed to wake, and is fit for the duty.
-    pub(super) const fn may_watch(&self) -> bool {
-        !self.active && self.eligible && !self.lost && !self.suspect
+    /// It may be sentry when it sleeps: it can be believed to wake, and is fit for the duty.
+    pub(super) fn is_fit(&self) -> bool {
+        self.name.is_some() && self.eligible && !self.suspect && self.life != Life::Lost
     }
 }
 
 /// All nodes of one hierarchy.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roster {
-    residents: BTreeMap<NodeId, Resident>,
-    watchers: BTreeMap<Rank, NodeId>,
-    turns: u64,
+    residents: Chunks<Resident>,
+    /// Keys of records that nobody has.
+    vacant: Vec<NodeKey>,
+    names: Names,
+    order: Order,
+    /// Of the nodes that number their reports, the last number. The coordinator's pool numbers what it hears
+    /// itself, so this is empty there.
+    numbers: BTreeMap<NodeKey, Seq>,
 }
 
 impl Roster {
-    pub(super) fn admit(&mut self, node: NodeId, rack: RackId, group: GroupKey, slot: u8) {
-        self.turns += 1;
-        let rank = Rank::Joined(Reverse(self.turns));
+    /// Admits a node that is not a member; [`Roster::settle`] follows.
+    pub(super) fn admit(&mut self, name: NodeId) -> NodeKey {
         let resident = Resident {
-            rack,
-            group,
-            slot,
-            active: false,
+            link: Link::of(&name),
+            name: Some(name),
+            turn: self.order.joined(),
+            group: GroupKey(0),
+            slot: 0,
+            life: Life::Asleep,
             eligible: true,
-            lost: false,
             suspect: false,
-            first: None,
-            last: None,
-            rank,
         };
-        self.watchers.insert(rank, node.clone());
-        self.residents.insert(node, resident);
+        let key = match self.vacant.pop() {
+            Some(key) => {
+                self.residents[key.0] = resident;
+                key
+            }
+            None => NodeKey(self.residents.push(resident)),
+        };
+        self.names.enter(&mut self.residents, key);
+        self.order.append(&mut self.residents, key);
+        key
     }
 
-    pub(super) fn remove(&mut self, node: &NodeId) -> Option<Resident> {
-        let gone = self.residents.remove(node)?;
-        self.watchers.remove(&gone.rank);
-        Some(gone)
+    /// Says where a node stands.
+    pub(super) fn settle(&mut self, key: NodeKey, group: GroupKey, slot: u8) {
+        let resident = &mut self.residents[key.0];
+        (resident.group, resident.slot) = (group, slot);
+    }
+
+    /// Forgets a node; its key may be another's from now on.
+    pub(super) fn remove(&mut self, key: NodeKey) {
+        self.order.remove(&mut self.residents, key);
+        self.names.strike(&mut self.residents, key);
+        self.numbers.remove(&key);
+        self.residents[key.0].name = None;
+        self.vacant.push(key);
     }
 
     /// Applies a report to the node's record.
-    pub(super) fn report(&mut self, node: &NodeId, at: Option<Seq>, report: Report) {
-        self.turns += 1;
-        let rank = Rank::Heard(self.turns);
-        self.change(node, |resident| {
-            resident.rank = rank;
-            resident.last = at.or(resident.last);
-            resident.lost = false;
-            resident.suspect = false;
-            match report {
-                Report::Active => resident.active = true,
-                Report::Idle { first } => {
-                    resident.active = false;
-                    resident.first = first;
-                }
-            }
-        });
-    }
-
-    /// Changes the record of a node; false if there is no such node.
-    pub(super) fn change(&mut self, node: &NodeId, change: impl FnOnce(&mut Resident)) -> bool {
-        let Some(resident) = self.residents.get_mut(node) else {
-            return false;
-        };
-        self.watchers.remove(&resident.rank);
-        change(resident);
-        if resident.may_watch() {
-            self.watchers.insert(resident.rank, node.clone());
+    pub(super) fn report(&mut self, key: NodeKey, at: Option<Seq>, report: Report) {
+        if let Some(at) = at {
+            self.numbers.insert(key, at);
         }
-        true
-    }
-
-    pub(super) fn get(&self, node: &NodeId) -> Option<&Resident> {
-        self.residents.get(node)
-    }
-
-    pub(super) fn place(&self, node: &NodeId) -> Option<(GroupKey, u8)> {
-        self.get(node)
-            .map(|resident| (resident.group, resident.slot))
-    }
-
-    /// The node that is preferred as sentry.
-    pub(super) fn watcher(&self) -> Option<&NodeId> {
-        self.watchers.last_key_value().map(|(_, node)| node)
-    }
-
-    pub(super) fn may_watch(&self, node: &NodeId) -> bool {
-        self.get(node).is_some_and(Resident::may_watch)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeId, &Resident)> {
-        self.residents.iter()
-    }
-
-    /// Whether the list of those who may keep watch agrees with the records.
-    pub(super) fn watchers_agree(&self) -> bool {
-        let fit = self
-            .residents
-            .values()
-            .filter(|resident| resident.may_watch())
-            .count();
-        let listed = |(rank, node): (&Rank, &NodeId)| {
-            self.get(node)
-                .is_some_and(|resident| resident.may_watch() && resident.rank == *rank)
+        let resident = &mut self.residents[key.0];
+        resident.suspect = false;
+        resident.life = match report {
+            Report::Active => Life::Awake,
+            Report::Idle { .. } => Life::Asleep,
         };
-        fit == self.watchers.len() && self.watchers.iter().all(listed)
+        // The place of an active node is asked for by nobody: its next report gives it a new one.
+        let keeps = resident.is_active() && self.order.is_listed(&self.residents, key);
+        if !keeps {
+            self.order.heard(&mut self.residents, key);
+        }
+    }
+
+    /// Remembers the number of a message that is no report.
+    pub(super) fn note(&mut self, key: NodeKey, at: Seq) {
+        let last = self.numbers.entry(key).or_insert(at);
+        *last = at.max(*last);
+    }
+
+    /// Changes the record of a node, other than by a report.
+    pub(super) fn change(&mut self, key: NodeKey, change: impl FnOnce(&mut Resident)) {
+        change(&mut self.residents[key.0]);
+        self.order.refit(&mut self.residents, key);
+    }
+
+    pub(super) fn find(&self, name: &NodeId) -> Option<NodeKey> {
+        self.names.find(&self.residents, name)
+    }
+
+    /// The record of a node, or what is left of it.
+    pub(super) fn get(&self, key: NodeKey) -> &Resident {
+        &self.residents[key.0]
+    }
+
+    /// The name of a member.
+    pub(super) fn name(&self, key: NodeKey) -> &NodeId {
+        let name = self.residents[key.0].name.as_ref();
+        name.expect("a key is used while its node is a member")
+    }
+
+    pub(super) fn place(&self, key: NodeKey) -> (GroupKey, u8) {
+        let resident = self.get(key);
+        (resident.group, resident.slot)
+    }
+
+    pub(super) fn last(&self, key: NodeKey) -> Option<Seq> {
+        self.numbers.get(&key).copied()
+    }
+
+    pub(super) fn freshness(&self, key: NodeKey, at: Option<Seq>) -> Freshness {
+        match Freshness::of(at, self.last(key)) {
+            Freshness::Repeated if planted::is(Fault::DropRepeatedReport) => Freshness::Stale,
+            Freshness::Stale if planted::is(Fault::AcceptStaleReport) => Freshness::News,
+            fresh => fresh,
+        }
+    }
+
+    /// The node that is preferred as sentry; right while the root is idle.
+    pub(super) fn watcher(&self) -> Option<NodeKey> {
+        self.order.best(&self.residents)
+    }
+
+    /// Whether the node sleeps and is fit for the duty.
+    pub(super) fn may_watch(&self, key: NodeKey) -> bool {
+        let resident = self.get(key);
+        resident.is_fit() && !resident.is_active()
+    }
+
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.residents.len() as usize - self.vacant.len()
+    }
+
+    /// The members, by key.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NodeKey, &Resident)> {
+        let members = |(_, resident): &(u32, &Resident)| resident.name.is_some();
+        let all = self.residents.iter().filter(members);
+        all.map(|(key, resident)| (NodeKey(key), resident))
+    }
+
+    /// Whether names and order agree with the records.
+    pub(super) fn agrees(&self) -> bool {
+        let found = |(key, resident): (NodeKey, &Resident)| {
+            resident.name.as_ref().and_then(|name| self.find(name)) == Some(key)
+        };
+        self.iter().all(found) && self.order.agrees(&self.residents)
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Views are copies; nothing is decided here.
 
+use super::roster::Life;
 use super::{Hierarchy, Seq};
-use crate::group::{Child, GroupKey};
+use crate::group::{Child, GroupKey, NodeKey};
 use crate::id::{NodeId, RackId};
 use crate::time::WallTime;
 
@@ -47,6 +48,8 @@ pub struct NodeView {
     pub eligible: bool,
     /// Whether it was taken for dead and has not reported since.
     pub lost: bool,
+    /// Whether its event is out of sight, because it makes no progress.
+    pub aside: bool,
     /// Its earliest movable deadline, as last known.
     pub first: Option<WallTime>,
     /// The number of its last applied message.
@@ -57,7 +60,33 @@ impl Hierarchy {
     /// Whether the node is a member.
     #[must_use]
     pub fn contains(&self, node: &NodeId) -> bool {
-        self.roster.get(node).is_some()
+        self.roster.find(node).is_some()
+    }
+
+    /// How many nodes are members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.roster.len()
+    }
+
+    /// Whether no node is a member.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rack that a node is a member in.
+    #[must_use]
+    pub fn rack_of(&self, node: &NodeId) -> Option<&RackId> {
+        let (group, _) = self.roster.place(self.roster.find(node)?);
+        self.forest.rack(group)
+    }
+
+    /// Whether a member may be migrator and sentry.
+    #[must_use]
+    pub fn is_eligible(&self, node: &NodeId) -> Option<bool> {
+        let key = self.roster.find(node)?;
+        Some(self.roster.get(key).eligible)
     }
 
     /// Grows whenever a group is added or lifted.
@@ -69,23 +98,35 @@ impl Hierarchy {
     /// One node.
     #[must_use]
     pub fn node(&self, node: &NodeId) -> Option<NodeView> {
-        let resident = self.roster.get(node)?;
-        Some(NodeView {
-            node: node.clone(),
-            rack: resident.rack.clone(),
-            group: self.group_id(resident.group),
-            slot: resident.slot,
-            active: resident.active,
-            eligible: resident.eligible,
-            lost: resident.lost,
-            first: resident.first,
-            last: resident.last,
-        })
+        self.roster.find(node).map(|key| self.node_view(key))
     }
 
     /// All nodes, by name.
     pub fn nodes(&self) -> impl Iterator<Item = NodeView> {
-        self.roster.iter().filter_map(|(node, _)| self.node(node))
+        let mut keys: Vec<NodeKey> = self.roster.iter().map(|(key, _)| key).collect();
+        keys.sort_by_key(|key| self.roster.name(*key));
+        keys.into_iter().map(|key| self.node_view(key))
+    }
+
+    fn node_view(&self, key: NodeKey) -> NodeView {
+        let resident = self.roster.get(key);
+        let group = self.forest.group(resident.group);
+        NodeView {
+            node: self.roster.name(key).clone(),
+            rack: self
+                .forest
+                .rack(resident.group)
+                .cloned()
+                .expect("a group of nodes is in a rack"),
+            group: self.group_id(resident.group),
+            slot: resident.slot,
+            active: resident.is_active(),
+            eligible: resident.eligible,
+            lost: resident.life == Life::Lost,
+            aside: group.aside_mask() & 1 << resident.slot != 0,
+            first: group.deadline(resident.slot),
+            last: self.roster.last(key),
+        }
     }
 
     /// All groups, level by level from the nodes up.
@@ -98,49 +139,48 @@ impl Hierarchy {
     }
 
     fn group_view(&self, key: GroupKey) -> GroupView {
-        let place = self.forest.place(key);
+        let group = self.forest.group(key);
         let (head, head_node) = self.head_of(key);
+        let member = |slot| {
+            let member = group.member(slot)?;
+            Some(self.child_name(member.child))
+        };
         GroupView {
             id: self.group_id(key),
-            level: u32::try_from(place.level).expect("a tree has few levels"),
-            rack: place.rack.clone(),
-            members: place
-                .group
-                .slots()
-                .iter()
-                .map(|slot| slot.as_ref().map(|member| self.child_name(&member.child)))
-                .collect(),
-            active: place.group.active_mask(),
-            migrator: place.group.migrator_mask(),
+            level: u32::try_from(self.forest.level(key)).expect("a tree has few levels"),
+            rack: self.forest.rack(key).cloned(),
+            members: (0..group.capacity()).map(member).collect(),
+            active: group.active_mask(),
+            migrator: group.migrator_mask(),
             head,
             head_node,
-            version: place.group.version(),
+            version: group.version(),
         }
     }
 
     fn head_of(&self, key: GroupKey) -> (Option<WallTime>, Option<NodeId>) {
-        let head = self
-            .forest
-            .group(key)
-            .head()
-            .map(|(_, event)| event.clone());
-        let pool = self.pool_first.filter(|_| self.forest.root() == Some(key));
+        let head = self.forest.group(key).head().map(|(_, event)| event);
+        let pool = self.pool.event();
+        let pool = pool.filter(|_| self.forest.root() == Some(key));
         match (head, pool) {
             (Some(head), Some(pool)) if pool < head.deadline => (Some(pool), None),
-            (Some(head), _) => (Some(head.deadline), Some(head.node)),
+            (Some(head), _) => {
+                let node = self.roster.get(head.node).name.clone();
+                (Some(head.deadline), node)
+            }
             (None, pool) => (pool, None),
         }
     }
 
-    fn child_name(&self, child: &Child) -> String {
+    fn child_name(&self, child: Child) -> String {
         match child {
-            Child::Node(node) => node.to_string(),
-            Child::Group(key) => self.group_id(*key),
+            Child::Node(node) => self.roster.name(node).to_string(),
+            Child::Group(key) => self.group_id(key),
         }
     }
 
-    fn group_id(&self, key: GroupKey) -> String {
-        let place = self.forest.place(key);
-        format!("{}:{}", place.level, place.index)
+    pub(super) fn group_id(&self, key: GroupKey) -> String {
+        let index = self.forest.place(key).index;
+        format!("{}:{index}", self.forest.level(key))
     }
 }

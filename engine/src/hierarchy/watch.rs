@@ -4,6 +4,7 @@
 //! coordinator's own alarm is; that is the caller's part.
 
 use super::Hierarchy;
+use crate::group::NodeKey;
 use crate::id::NodeId;
 use crate::planted::{self, Fault};
 use crate::time::WallTime;
@@ -54,27 +55,34 @@ pub enum WhyNot {
 impl Hierarchy {
     /// The sentry, if the root is idle and has a deadline.
     #[must_use]
-    pub const fn sentry(&self) -> Option<&Sentry> {
-        self.sentry.as_ref()
+    pub fn sentry(&self) -> Option<&Sentry> {
+        self.sentry.as_ref().map(|(_, sentry)| sentry)
     }
 
     /// The answer to a node's idle report, as things stand now.
     #[must_use]
     pub fn cover(&self, node: &NodeId) -> Cover {
-        if self
-            .roster
-            .get(node)
-            .is_some_and(|resident| resident.active)
-        {
+        match self.roster.find(node) {
+            Some(key) => self.cover_of(key),
+            None => self.cover_without_server(None),
+        }
+    }
+
+    pub(super) fn cover_of(&self, key: NodeKey) -> Cover {
+        if self.roster.get(key).is_active() {
             return Cover::NotCovered {
                 why: WhyNot::CountsAsActive,
             };
         }
-        if let Some(by) = self.server_of(node) {
-            return Cover::Covered {
+        match self.server_of(key) {
+            Some(by) => Cover::Covered {
                 by: Some(by.clone()),
-            };
+            },
+            None => self.cover_without_server(Some(key)),
         }
+    }
+
+    fn cover_without_server(&self, key: Option<NodeKey>) -> Cover {
         let Some(head) = self.head() else {
             return Cover::Covered { by: None };
         };
@@ -82,7 +90,7 @@ impl Hierarchy {
             return Cover::NotCovered { why: WhyNot::Due };
         }
         match &self.sentry {
-            Some(sentry) if sentry.node == *node => Cover::Sentry { at: sentry.at },
+            Some((watcher, sentry)) if Some(*watcher) == key => Cover::Sentry { at: sentry.at },
             Some(_) => Cover::Covered { by: None },
             None => Cover::NotCovered {
                 why: WhyNot::NobodyEligible,
@@ -92,31 +100,37 @@ impl Hierarchy {
 
     /// Decides the sentry again. The reporter is preferred: it is awake this instant, and waits for
     /// its answer.
-    pub(super) fn decide(&mut self, reporter: Option<&NodeId>) {
-        self.sentry = self.choose(reporter);
+    pub(super) fn decide(&mut self, reporter: Option<NodeKey>) {
+        let before = self.sentry.as_ref();
+        let before = before.map(|(key, sentry)| (*key, sentry.at));
+        let chosen = self.choose(reporter, before);
+        if chosen == before {
+            return;
+        }
+        self.sentry = chosen.map(|(key, at)| {
+            let node = self.roster.name(key).clone();
+            (key, Sentry { node, at })
+        });
     }
 
-    fn choose(&self, reporter: Option<&NodeId>) -> Option<Sentry> {
+    fn choose(
+        &self,
+        reporter: Option<NodeKey>,
+        before: Option<(NodeKey, WallTime)>,
+    ) -> Option<(NodeKey, WallTime)> {
         if self.on_duty() {
-            return self
-                .sentry
-                .clone()
-                .filter(|_| planted::is(Fault::KeepTheSentry));
+            return before.filter(|_| planted::is(Fault::KeepTheSentry));
         }
         let at = self.head()?;
         if at <= self.now && !planted::is(Fault::AnswerPastDeadline) {
-            return self.still_expected(at, reporter);
+            // A sentry whose deadline has come is about to wake, unless it is awake to report. Nobody new
+            // is told to sleep.
+            let expected = |(key, until): &(NodeKey, WallTime)| {
+                *until == at && self.roster.may_watch(*key) && reporter != Some(*key)
+            };
+            return before.filter(expected);
         }
-        let reporter = reporter.filter(|node| self.roster.may_watch(node));
-        let node = reporter.or_else(|| self.roster.watcher())?.clone();
-        Some(Sentry { node, at })
-    }
-
-    /// A sentry whose deadline has come is about to wake, unless it is awake to report. Nobody new is
-    /// told to sleep.
-    fn still_expected(&self, at: WallTime, reporter: Option<&NodeId>) -> Option<Sentry> {
-        let sentry = self.sentry.clone()?;
-        let asleep = self.roster.may_watch(&sentry.node) && reporter != Some(&sentry.node);
-        (sentry.at == at && asleep).then_some(sentry)
+        let reporter = reporter.filter(|key| self.roster.may_watch(*key));
+        Some((reporter.or_else(|| self.roster.watcher())?, at))
     }
 }

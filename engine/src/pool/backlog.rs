@@ -68,7 +68,7 @@ impl Pool {
         if self.backlog.waiting.is_empty() {
             return;
         }
-        let awake = self.hierarchy.nearest(None);
+        let awake: Vec<NodeId> = self.hierarchy.nearest(None).cloned().collect();
         let handlers: Vec<HandlerName> = self.backlog.handlers().cloned().collect();
         for handler in handlers {
             self.drop_settled(&handler);
@@ -95,6 +95,7 @@ impl Pool {
             return true;
         };
         let near = self.hierarchy.nearest(entry.timer.home.as_ref());
+        let near: Vec<NodeId> = near.cloned().collect();
         let claimed = self.claim_for_first(now, uid, near.iter(), rooms);
         if !claimed && let Some(waiting) = self.backlog.waiting.get_mut(handler) {
             waiting.timers.insert((due, uid));

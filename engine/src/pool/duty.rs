@@ -28,7 +28,8 @@ impl Pool {
         while let Some(pull) = self.hierarchy.due(now.wall) {
             if pass.step(&pull).is_err() {
                 self.note(Note::NoProgress);
-                break;
+                self.hierarchy.set_aside(&pull.owner, now.wall);
+                continue;
             }
             self.pull(now, &pull, &mut rooms);
             self.sync(now);
@@ -51,7 +52,7 @@ impl Pool {
             Owner::Pool => None,
         };
         let mut server = Some(pull.server.clone());
-        let near = self.hierarchy.nearest(home.as_ref());
+        let near: Vec<NodeId> = self.hierarchy.nearest(home.as_ref()).cloned().collect();
         while let Some(uid) = self.ledger.first_due(&home, now.wall) {
             if self.ledger.ready(uid, now.wall).is_none() {
                 continue;

@@ -72,8 +72,8 @@ impl Pool {
     pub(super) fn admit(&mut self, node: &NodeId, rack: &RackId, now: Now) {
         if self
             .hierarchy
-            .node(node)
-            .is_some_and(|known| known.rack != *rack)
+            .rack_of(node)
+            .is_some_and(|known| known != rack)
         {
             self.hierarchy.leave(node, now.wall);
         }

@@ -189,8 +189,8 @@ impl Pool {
         let fit = self.live.get(node).is_some_and(Live::is_eligible);
         if self
             .hierarchy
-            .node(node)
-            .is_some_and(|known| known.eligible != fit)
+            .is_eligible(node)
+            .is_some_and(|known| known != fit)
         {
             self.hierarchy.eligible(node, fit, now.wall);
         }

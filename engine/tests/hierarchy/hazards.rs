@@ -3,7 +3,8 @@
 //! A scenario holds with its rule, and fails when the rule is taken out: [`needs`] runs it both ways.
 //! Hazards of claims, tokens and leases (K3, N4, N5, N6, N8, N9) belong to the machines that have them.
 
-use super::tale::{COVERED, DUE, Said, Tale, covered_by, node, same, sentry};
+use super::tale::{COVERED, DUE, Said, Tale, covered_by, node, number, pass, same, sentry};
+use dormouse_engine::hierarchy::{Owner, Pass};
 use dormouse_engine::planted::{self, Fault};
 use dormouse_engine::time::WallTime;
 
@@ -162,7 +163,7 @@ fn k16_a_pass_without_progress_stops() {
         let mut t = Tale::t2().awake(&[0]);
         t.idle(1, &[100]);
         let mut asked = 0;
-        let stuck = t.h.pass(WallTime(100), |pull| {
+        let stuck = pass(&mut t.h, WallTime(100), |pull| {
             asked += 1;
             // A ledger whose clock is behind: it finds nothing due, and names the same again. It
             // gives in at last, or the test would never end.
@@ -170,6 +171,33 @@ fn k16_a_pass_without_progress_stops() {
         });
         same("asked", asked, 1)?;
         same("stopped", stuck.is_err(), true)
+    });
+}
+
+#[test]
+fn k16_what_makes_no_progress_is_set_aside_and_those_behind_it_go_on() {
+    needs(Fault::KeepTheStuckInSight, || {
+        let mut t = Tale::t2().awake(&[2]);
+        t.idle(1, &[100]);
+        t.idle(0, &[150]);
+        t.idle(3, &[150]);
+        let mut served = Vec::new();
+        let mut seen = Pass::default();
+        for _ in 0..10 {
+            let Some(pull) = t.h.due(WallTime(200)) else {
+                break;
+            };
+            if seen.step(&pull).is_err() {
+                t.h.set_aside(&pull.owner, WallTime(200));
+            } else if let Owner::Node(owner) = &pull.owner {
+                served.push(number(owner));
+                // Of node 1 the ledger finds nothing due, and names the same again.
+                let next = (number(owner) == 1).then_some(pull.deadline);
+                t.h.set_first(owner, next, WallTime(200));
+            }
+        }
+        same("served", served, vec![1, 0, 3])?;
+        t.h.check()
     });
 }
 

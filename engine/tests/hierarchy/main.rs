@@ -1,6 +1,6 @@
-//! The hierarchy as a whole: scenarios, single rules, hazards, properties, and the `replay` example.
+//! The hierarchy as a whole: scenarios, single rules, hazards, steps, properties, and the `replay` example.
 //!
-//! `tale` is the small language in which the first three speak; `world` is the model of a cluster
+//! `tale` is the small language in which all but the last two speak; `world` is the model of a cluster
 //! with a bad network that the properties use.
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -9,5 +9,6 @@ mod properties;
 mod replay;
 mod rules;
 mod scenarios;
+mod steps;
 mod tale;
 mod world;

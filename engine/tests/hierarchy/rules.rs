@@ -2,8 +2,9 @@
 //!
 //! Building and growth, eligibility, the pool's own timers, and the order in which nodes are asked.
 
-use super::tale::{DUE, Tale, node, number, rack, sentry};
-use dormouse_engine::hierarchy::{Cover, Refused, WhyNot};
+use super::tale::{DUE, Tale, node, number, pass, rack, sentry};
+use dormouse_engine::hierarchy::{Cover, Owner, Refused, WhyNot};
+use dormouse_engine::id::NodeId;
 use dormouse_engine::time::WallTime;
 
 type Told = Result<(), String>;
@@ -112,7 +113,7 @@ fn the_pools_own_timers_go_round_the_roots_members() {
     t.h.set_pool_first(Some(WallTime(left[0])), WallTime(0));
     assert_eq!(t.h.next_due(), Some(WallTime(10)));
     let mut servers = Vec::new();
-    t.h.pass(WallTime(40), |pull| {
+    pass(&mut t.h, WallTime(40), |pull| {
         servers.push(number(&pull.server));
         left.remove(0);
         left.first().copied().map(WallTime)
@@ -134,8 +135,115 @@ fn the_pools_own_timers_have_a_sentry_too() -> Told {
 #[test]
 fn the_nearest_are_asked_first_and_each_once() {
     let t = Tale::t3().awake(&[1, 2, 3, 6, 7]);
-    let order = |owner: Option<&_>| t.h.nearest(owner).iter().map(number).collect::<Vec<_>>();
+    let order = |owner: Option<&_>| t.h.nearest(owner).map(number).collect::<Vec<_>>();
     assert_eq!(order(Some(&node(0))), [1, 2, 3, 6, 7]);
     assert_eq!(order(Some(&node(4))), [6, 7, 1, 2, 3]);
     assert_eq!(order(None), [1, 2, 3, 6, 7]);
+}
+
+#[test]
+fn each_node_on_duty_is_named_once_and_none_before_a_nearer_one() {
+    let mut t = Tale::racks(3, &[40, 1, 7]);
+    for n in [1, 4, 5, 9, 13, 27, 28, 36, 40, 41, 47] {
+        t.active(n);
+    }
+    t.eligible(5, false);
+    for from in (0..48).map(node) {
+        let order: Vec<_> = t.h.nearest(Some(&from)).cloned().collect();
+        let mut each: Vec<_> = order.iter().map(number).collect();
+        let steps: Vec<_> = order.iter().map(|to| distance(&t, &from, to)).collect();
+        assert!(steps.is_sorted(), "from {from}: {order:?} at {steps:?}");
+        each.sort_unstable();
+        assert_eq!(each, [1, 4, 9, 13, 27, 28, 36, 40, 41, 47]);
+    }
+}
+
+/// The level of the lowest group that both nodes are below.
+fn distance(t: &Tale, one: &NodeId, other: &NodeId) -> usize {
+    let groups = t.h.groups();
+    let above = |child: String| {
+        let group = groups
+            .iter()
+            .find(|group| group.members.contains(&Some(child.clone())));
+        group.map(|group| group.id.clone())
+    };
+    let path = |node: &NodeId| -> Vec<String> {
+        std::iter::successors(above(node.to_string()), |id| above(id.clone())).collect()
+    };
+    let met = path(one).into_iter().zip(path(other));
+    met.take_while(|(one, other)| one != other).count()
+}
+
+#[test]
+fn what_was_set_aside_is_out_of_sight_until_it_changes_wakes_or_is_taken_back() -> Told {
+    let aside = |t: &mut Tale| t.h.set_aside(&Owner::Node(node(0)), WallTime(0));
+    let mut t = Tale::t2().awake(&[2]);
+    t.idle(0, &[100]);
+    aside(&mut t);
+    t.shows(&[("0:0", "0/N/N"), ("1:0", "0x2/0x2/N")])?;
+    assert_eq!((t.h.next_due(), t.pulls(100)), (None, vec![]));
+    t.h.set_first(&node(0), Some(WallTime(100)), WallTime(100));
+    assert_eq!(t.h.next_due(), None, "the same deadline is no news");
+    t.h.take_back(&Owner::Node(node(0)), WallTime(100));
+    assert_eq!(t.h.next_due(), Some(WallTime(100)));
+    aside(&mut t);
+    t.ledger(0, &[200]);
+    assert_eq!(t.h.next_due(), Some(WallTime(200)));
+    aside(&mut t);
+    t.active(0);
+    t.idle(0, &[200]);
+    assert_eq!(t.h.next_due(), Some(WallTime(200)));
+    aside(&mut t);
+    assert_eq!(
+        t.idle(2, &[]),
+        Cover::Covered { by: None },
+        "nothing to watch for"
+    );
+    t.shows(&[("1:0", "0/N/N")])
+}
+
+#[test]
+fn what_the_pool_set_aside_of_its_own_is_out_of_sight_too() {
+    let mut t = Tale::t2().awake(&[0]);
+    t.h.set_pool_first(Some(WallTime(10)), WallTime(0));
+    t.h.set_aside(&Owner::Pool, WallTime(20));
+    assert_eq!(t.h.next_due(), None);
+    t.h.set_pool_first(Some(WallTime(30)), WallTime(20));
+    assert_eq!(t.h.next_due(), Some(WallTime(30)));
+}
+
+#[test]
+fn who_became_eligible_again_watches_by_its_last_report() {
+    let mut t = Tale::racks(8, &[4]).awake(&[0, 1, 2, 3]);
+    for n in [0, 1, 2, 3] {
+        t.idle(n, &[100]);
+    }
+    assert_eq!(t.sentry(), Some((3, 100)));
+    t.eligible(1, false);
+    t.eligible(2, false);
+    t.eligible(3, false);
+    assert_eq!(t.sentry(), Some((0, 100)));
+    t.eligible(1, true);
+    assert_eq!(t.sentry(), Some((1, 100)), "it reported after 0");
+    t.eligible(2, true);
+    assert_eq!(t.sentry(), Some((2, 100)), "and 2 after 1");
+    t.leave(2);
+    assert_eq!(t.sentry(), Some((1, 100)));
+}
+
+#[test]
+fn names_are_found_while_nodes_come_and_go() -> Told {
+    let mut t = Tale::racks(8, &[300]);
+    for n in (0..300).filter(|n| n % 3 == 1) {
+        t.leave(n);
+    }
+    for _ in 0..60 {
+        t.join(0);
+    }
+    let is_member = |n: &usize| *n >= 300 || n % 3 != 1;
+    let found: Vec<usize> = (0..360).filter(|n| t.h.contains(&node(*n))).collect();
+    assert_eq!(found, (0..360).filter(is_member).collect::<Vec<_>>());
+    assert_eq!(t.h.len(), 260);
+    assert_eq!(t.shape()[0], 38, "the slots of those that left were taken");
+    t.h.check()
 }

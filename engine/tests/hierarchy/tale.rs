@@ -4,7 +4,7 @@
 //! event becomes the next. Everything goes through the public face of the hierarchy.
 
 use dormouse_engine::hierarchy::{
-    Cover, GroupView, Hierarchy, Owner, Pass, Pull, Refused, Report, Seq, WhyNot,
+    Cover, GroupView, Hierarchy, Owner, Pass, Pull, Refused, Report, Seq, Stuck, WhyNot,
 };
 use dormouse_engine::id::{NodeId, RackId, Session};
 use dormouse_engine::time::WallTime;
@@ -45,6 +45,25 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(
     } else {
         Err(format!("{what}: is {is:?}, want {want:?}"))
     }
+}
+
+/// Pulls until nothing that somebody on duty serves is due. `claim` takes what a pull names and answers the
+/// owner's next deadline. An owner that makes no progress ends it.
+pub(crate) fn pass(
+    h: &mut Hierarchy,
+    now: WallTime,
+    mut claim: impl FnMut(&Pull) -> Option<WallTime>,
+) -> Result<(), Stuck> {
+    let mut pass = Pass::default();
+    while let Some(pull) = h.due(now) {
+        pass.step(&pull)?;
+        let next = claim(&pull);
+        match &pull.owner {
+            Owner::Node(node) => h.set_first(node, next, now),
+            Owner::Pool => h.set_pool_first(next, now),
+        }
+    }
+    Ok(())
 }
 
 pub(crate) struct Tale {
