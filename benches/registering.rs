@@ -12,7 +12,7 @@ use dormouse_engine::base::{Base, Config, Effect, Input};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
 use dormouse_engine::op::Op;
-use dormouse_engine::record::{Key, Record};
+use dormouse_engine::record::{Key, NO_FACTS, Record};
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{Durability, HandlerName, NewTimer, Payload, Placement, Timer, When};
 use dormouse_store::{Config as StoreConfig, Disk, Entry, Journal, Kind};
@@ -57,7 +57,7 @@ fn base() -> Base {
         replicate_after: Millis(200),
         message: Default::default(),
     };
-    Base::recover(config, Vec::new(), now())
+    Base::recover(config, NO_FACTS, now())
         .expect("an empty base")
         .0
 }

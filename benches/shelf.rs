@@ -169,11 +169,11 @@ fn cards(count: u64, mixed: &mut Mixed) -> Vec<Card> {
         let moment = u128::from(1_700_000_000_000 + number / 50) << 80;
         Card {
             uid: Uid(moment | u128::from(mixed.next())),
-            name: TimerName {
-                pool: pool.clone(),
-                node: Some(node.clone()),
-                timer: TimerId::new(&format!("order-{:08x}", mixed.next() as u32)).expect("an id"),
-            },
+            name: TimerName::new(
+                pool.clone(),
+                Some(node.clone()),
+                TimerId::new(&format!("order-{:08x}", mixed.next() as u32)).expect("an id"),
+            ),
             due: WallTime(START + mixed.below(3_600_000).cast_signed()),
             _rest: [number; 14],
         }

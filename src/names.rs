@@ -53,12 +53,7 @@ impl Named {
 }
 
 fn full(pool: &PoolId, node: Option<&NodeId>, timer: &TimerId) -> String {
-    TimerName {
-        pool: pool.clone(),
-        node: node.cloned(),
-        timer: timer.clone(),
-    }
-    .to_string()
+    TimerName::new(pool.clone(), node.cloned(), timer.clone()).to_string()
 }
 
 /// Reads an id or a full name of a timer.

@@ -79,7 +79,7 @@ impl Node {
         until("the timer is over", async || {
             let timer = self.look(id).await;
             if let Phase::Over { ending, .. } = timer.phase {
-                end = Some((ending, timer.last.map_or(0, |last| last.attempt)));
+                end = Some((ending, timer.last.as_ref().map_or(0, |last| last.attempt)));
             }
             end.is_some()
         })

@@ -17,13 +17,15 @@ use dormouse_engine::op::{Activity, Answer, Cancelled, NewTime, Op, Refusal};
 use dormouse_engine::schedule::{Cron, Schedule};
 use dormouse_engine::time::{BootTime, LogIndex, Millis, WallTime};
 use dormouse_engine::timer::{
-    ATTEMPT_TIMEOUT, Awaits, Durability, Ending, HandlerName, LastRun, NewTimer, Occurrence,
-    Outcome, Payload, Phase, Placement, Policy, Run, Skip, Spec, Target, Timer, When,
+    ATTEMPT_TIMEOUT, Awaits, Begun, Durability, Ending, Follow, HandlerName, Kind, LastRun,
+    NewTimer, Occurrence, Outcome, Payload, Phase, Placement, Policy, Run, Skip, Spec, Target,
+    Timer, When,
 };
 use dormouse_proto::v1;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use std::sync::Arc;
 use tonic::{Code, Status};
 
 const ID: &str = "[a-z0-9]([-a-z0-9._]{0,8}[a-z0-9])?";
@@ -41,11 +43,8 @@ fn timer_id() -> impl Strategy<Value = TimerId> {
 }
 
 fn name() -> impl Strategy<Value = TimerName> {
-    (pool(), option::of(node()), timer_id()).prop_map(|(pool, node, timer)| TimerName {
-        pool,
-        node,
-        timer,
-    })
+    (pool(), option::of(node()), timer_id())
+        .prop_map(|(pool, node, timer)| TimerName::new(pool, node, timer))
 }
 
 fn handler() -> impl Strategy<Value = HandlerName> {
@@ -104,26 +103,25 @@ fn ending() -> impl Strategy<Value = Ending> {
 }
 
 fn phase() -> impl Strategy<Value = Phase> {
-    let occurrence = (wall(), any::<u32>(), any::<u64>(), any::<u32>()).prop_map(
+    let occurrence = (wall(), any::<u32>(), any::<u64>(), any::<u8>()).prop_map(
         |(nominal, attempt, missed, deaths)| Occurrence {
             nominal,
             attempt,
             missed,
             deaths,
             manual: deaths % 2 == 1,
-            follow: (missed % 2 == 1).then_some(nominal),
+            follow: match missed % 2 {
+                1 => Follow::after(nominal),
+                _ => Follow::NOTHING,
+            },
         },
     );
     prop_oneof![
         (occurrence.clone(), wall())
             .prop_map(|(occurrence, due)| Phase::Waiting { occurrence, due }),
         (occurrence, node(), wall(), token()).prop_map(|(occurrence, by, started, token)| {
-            Phase::Running {
-                occurrence,
-                by,
-                started,
-                token,
-            }
+            let run = Box::new(Begun { by, started, token });
+            Phase::Running { occurrence, run }
         }),
         (ending(), wall()).prop_map(|(ending, at)| Phase::Over { ending, at }),
     ]
@@ -141,16 +139,17 @@ fn spec() -> impl Strategy<Value = Spec> {
         labels,
     )
         .prop_map(
-            |(schedule, placement, handler, payload, content_type, durability, labels)| Spec {
-                schedule,
-                placement,
-                handler,
-                target: Target::Handler,
-                payload,
-                content_type,
-                policy: Policy::default(),
-                durability,
-                labels,
+            |(schedule, placement, handler, payload, content_type, durability, labels)| {
+                let kind = Kind {
+                    placement,
+                    handler,
+                    target: Target::Handler,
+                    content_type,
+                    policy: Policy::default(),
+                    durability,
+                    labels,
+                };
+                Spec::new(schedule, payload, Arc::new(kind))
             },
         )
 }
@@ -193,30 +192,37 @@ fn timer() -> impl Strategy<Value = Timer> {
     )
         .prop_map(
             |((uid, name, home, request), spec, counts, times, (phase, awaits), token, last)| {
-                let (created, updated) = times;
-                Timer {
-                    uid,
-                    name,
-                    spec,
-                    home,
-                    generation: counts.0,
-                    revision: counts.1,
-                    request,
-                    created,
-                    updated,
-                    beside: Vec::from([phase.clone()]),
-                    paused: counts.2 % 2 == 1,
-                    begun: counts.2,
-                    requests: Vec::new(),
-                    noted: Vec::new(),
-                    phase,
-                    awaits,
-                    token,
-                    last,
-                    skipped: counts.2,
-                }
+                let mut timer = Timer::accept(&plain(), None, WallTime(0)).expect("it is allowed");
+                (timer.uid, timer.name, timer.home, timer.request) = (uid, name, home, request);
+                (timer.generation, timer.revision) = (counts.0, counts.1);
+                (timer.created, timer.updated) = times;
+                timer.beside = Vec::from([phase.clone()]);
+                (timer.begun, timer.skipped) = (counts.2, counts.2);
+                timer.paused = counts.2 % 2 == 1;
+                (timer.spec, timer.phase) = (spec, phase);
+                (timer.awaits, timer.token, timer.last) = (awaits, token, last);
+                timer
             },
         )
+}
+
+fn plain() -> NewTimer {
+    NewTimer {
+        pool: PoolId::new("default").unwrap(),
+        id: TimerId::new("t").unwrap(),
+        uid: Uid(1),
+        request: 1,
+        when: When::At(WallTime(0)),
+        placement: Placement::Movable,
+        handler: HandlerName::new("h").unwrap(),
+        target: Target::Handler,
+        policy: Policy::default(),
+        paused: false,
+        payload: Payload::default(),
+        content_type: String::new(),
+        durability: Durability::Local,
+        labels: [].into(),
+    }
 }
 
 fn new_timer() -> impl Strategy<Value = NewTimer> {
@@ -234,15 +240,15 @@ fn new_timer() -> impl Strategy<Value = NewTimer> {
             uid,
             request,
             when,
-            placement: spec.placement,
-            handler: spec.handler,
-            target: spec.target,
-            policy: spec.policy,
+            placement: spec.placement.clone(),
+            handler: spec.handler.clone(),
+            target: spec.target.clone(),
+            policy: spec.policy.clone(),
             paused: false,
-            payload: spec.payload,
-            content_type: spec.content_type,
+            content_type: spec.content_type.clone(),
             durability: spec.durability,
-            labels: spec.labels,
+            labels: spec.labels.clone(),
+            payload: spec.payload,
         },
     )
 }

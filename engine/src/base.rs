@@ -36,6 +36,7 @@ mod tokens;
 mod view;
 
 pub use input::{Config, Effect, Input};
+pub use recover::Stored;
 pub use view::{State, View};
 
 use crate::decision::Decision;
@@ -43,6 +44,7 @@ use crate::departed::Departed;
 use crate::feed::Feed;
 use crate::history::History;
 use crate::id::{Epoch, NodeId, TimerName, Token, Uid};
+use crate::intern::Interner;
 use crate::ledger::Sum;
 use crate::message::{CoordinatorMessage, LedgerId};
 use crate::planted::{self, Fault};
@@ -88,6 +90,7 @@ pub struct Base {
     history: History,
     departed: Departed,
     feed: Feed,
+    interner: Interner,
     last_turn: Option<BootTime>,
     dirty: BTreeSet<Key>,
     effects: Vec<Effect>,
@@ -97,6 +100,7 @@ pub struct Base {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Meta {
     /// The ledger that the numbers below refer to.
+    #[serde(with = "crate::record::wide")]
     ledger: LedgerId,
     /// The last epoch that the node knows.
     epoch: Epoch,
@@ -110,33 +114,26 @@ struct Meta {
     #[serde(default)]
     stage: u64,
     /// The last change that waited for this node at the coordinator, and was applied.
-    #[serde(default)]
     pending_done: u64,
 }
 
 /// A timer and what the base alone knows of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     timer: Timer,
     /// The revision that the coordinator has; zero if it has none.
     shipped: u64,
     /// It was told to the coordinator, which may have it: the answer may be lost.
-    #[serde(default)]
     offered: bool,
     /// A run of it is in flight elsewhere, or the node has handed it over for one run.
-    #[serde(default)]
     held: bool,
     /// What of it was staged, in which attempt to sleep.
-    #[serde(skip)]
     staged: Option<Staged>,
     /// The run in flight here whose start is not written down: its nominal time and its token.
-    #[serde(skip)]
     run: Option<(WallTime, Token)>,
     /// It is due and waits for a free worker here, since then.
-    #[serde(skip)]
     starved: Option<BootTime>,
     /// When it began to wait it could begin only with a claim of the coordinator.
-    #[serde(skip)]
     claimed: bool,
 }
 
@@ -146,6 +143,14 @@ struct Staged {
     attempt: u64,
     /// The revision that is known to be there; zero if none is.
     revision: u64,
+}
+
+/// What of an entry is in the journal beside its timer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Known {
+    shipped: u64,
+    offered: bool,
+    held: bool,
 }
 
 /// What waits for its time, and what has ended.

@@ -33,7 +33,6 @@ pub(crate) struct Farewell {
     /// The request that cancelled it, and what it was answered.
     pub(crate) cancel: Option<(u128, Cancelled)>,
     /// A hash of its name.
-    #[serde(default)]
     pub(crate) name: u64,
 }
 

@@ -2,9 +2,16 @@
 //!
 //! Parsing happens here once; inside the engine a name is known to be well-formed.
 
-use serde::{Deserialize, Serialize};
+mod text;
+
+pub(crate) use text::{Shared, as_text};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
+use text::Own;
 
 /// Why a text is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,11 +57,10 @@ fn check(text: &str) -> Result<(), BadId> {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident($text:ident)) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name($text);
 
         impl $name {
             /// Parses an id of the form `[a-z0-9]([-a-z0-9._]{0,61}[a-z0-9])?`.
@@ -62,78 +68,110 @@ macro_rules! id {
             /// # Errors
             /// [`BadId`] says what is wrong and where.
             pub fn new(text: &str) -> Result<Self, BadId> {
-                check(text).map(|()| Self(text.into()))
+                check(text).map(|()| Self($text::new(text)))
             }
 
             /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = BadId;
-            fn try_from(text: String) -> Result<Self, BadId> {
-                Self::new(&text)
+                f.write_str(self.as_str())
             }
         }
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0.as_ref().into()
+                id.as_str().into()
             }
         }
+
+        as_text!($name, "an id", Self::Value::new);
     };
 }
 
 id!(
     /// A machine or pod that runs an agent.
-    NodeId
+    NodeId(Shared)
 );
 id!(
     /// The failure and locality domain of a node.
-    RackId
+    RackId(Shared)
 );
 id!(
     /// A set of interchangeable nodes; each pool has a hierarchy of its own.
-    PoolId
+    PoolId(Shared)
 );
 id!(
     /// The last part of a timer's name.
-    TimerId
+    TimerId(Own)
 );
+
+impl NodeId {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
 
 impl TimerId {
     /// The first of all ids in their order.
     #[must_use]
     pub fn first() -> Self {
-        Self("0".into())
+        Self(Own::new("0"))
     }
 }
 
-/// The full name of a timer.
+/// Where the name of a timer is looked up: within its pool, or within a node of it.
 ///
 /// REPLICATED timers are named within their pool; timers of the other classes within their home node,
 /// and are routed by that name also after a hand-over.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TimerName {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope {
     /// The pool that the timer belongs to.
     pub pool: PoolId,
     /// The home by which it is routed; none for REPLICATED timers.
     pub node: Option<NodeId>,
+}
+
+/// The full name of a timer; its scope, which timers share, is read through it: `name.pool`, `name.node`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimerName {
+    scope: Arc<Scope>,
     /// The name within that pool or node.
     pub timer: TimerId,
 }
 
+/// A name as it is written down.
+#[derive(Serialize, Deserialize)]
+struct Parts {
+    pool: PoolId,
+    node: Option<NodeId>,
+    timer: TimerId,
+}
+
 impl TimerName {
+    /// The name of a timer of `pool` or, if `node` is some, of that node.
+    #[must_use]
+    pub fn new(pool: PoolId, node: Option<NodeId>, timer: TimerId) -> Self {
+        Self::within(Arc::new(Scope { pool, node }), timer)
+    }
+
+    pub(crate) fn within(scope: Arc<Scope>, timer: TimerId) -> Self {
+        Self { scope, timer }
+    }
+
+    pub(crate) fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    pub(crate) fn scope_mut(&mut self) -> &mut Arc<Scope> {
+        &mut self.scope
+    }
+
     /// Parses `pools/POOL/timers/TIMER` or `pools/POOL/nodes/NODE/timers/TIMER`.
     ///
     /// # Errors
@@ -145,11 +183,25 @@ impl TimerName {
             ["pools", pool, "nodes", node, "timers", timer] => (pool, Some(node), timer),
             _ => return Err(BadId::BadName),
         };
-        Ok(Self {
-            pool: PoolId::new(pool)?,
-            node: node.map(|n| NodeId::new(n)).transpose()?,
-            timer: TimerId::new(timer)?,
-        })
+        let node = node.map(|n| NodeId::new(n)).transpose()?;
+        Ok(Self::new(PoolId::new(pool)?, node, TimerId::new(timer)?))
+    }
+}
+
+impl Deref for TimerName {
+    type Target = Scope;
+    fn deref(&self) -> &Scope {
+        &self.scope
+    }
+}
+
+impl fmt::Debug for TimerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerName")
+            .field("pool", &self.pool)
+            .field("node", &self.node)
+            .field("timer", &self.timer)
+            .finish()
     }
 }
 
@@ -166,16 +218,28 @@ impl fmt::Display for TimerName {
     }
 }
 
-impl TryFrom<String> for TimerName {
-    type Error = BadId;
-    fn try_from(text: String) -> Result<Self, BadId> {
-        Self::parse(&text)
+impl Serialize for TimerName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        let parts = Parts {
+            pool: self.pool.clone(),
+            node: self.node.clone(),
+            timer: self.timer.clone(),
+        };
+        parts.serialize(serializer)
     }
 }
 
-impl From<TimerName> for String {
-    fn from(name: TimerName) -> Self {
-        name.to_string()
+impl<'de> Deserialize<'de> for TimerName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            return Self::parse(&text).map_err(D::Error::custom);
+        }
+        let parts = Parts::deserialize(deserializer)?;
+        Ok(Self::new(parts.pool, parts.node, parts.timer))
     }
 }
 
@@ -183,7 +247,7 @@ impl From<TimerName> for String {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
 )]
-pub struct Uid(pub u128);
+pub struct Uid(#[serde(with = "crate::record::wide")] pub u128);
 
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

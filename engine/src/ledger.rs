@@ -28,6 +28,7 @@ mod transfer;
 pub use judge::Tail;
 pub use ownership::Greeting;
 pub(crate) use past::no_dead_run;
+pub use recover::Stored;
 pub use request::Routed;
 pub(crate) use request::{cancelled, new_time, not_allowed, not_found, refuse_schedule, repeated};
 pub use sum::Sum;
@@ -37,6 +38,7 @@ use crate::departed::Departed;
 use crate::feed::Feed;
 use crate::history::History;
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session, TimerName, Token, Uid};
+use crate::intern::Interner;
 use crate::message::LedgerId;
 use crate::op::Op;
 use crate::record::{Key, Record};
@@ -91,6 +93,7 @@ pub struct Ledger {
     history: History,
     departed: Departed,
     feed: Feed,
+    interner: Interner,
     turn: Turn,
 }
 
@@ -107,32 +110,48 @@ struct Turn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Meta {
     pool: PoolId,
+    #[serde(with = "crate::record::wide")]
     ledger: LedgerId,
     index: LogIndex,
     lease_max: Millis,
 }
 
 /// A timer and what the ledger alone knows of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The timer.
     pub timer: Timer,
     /// When somebody else than its home last changed it.
     pub changed: LogIndex,
     /// When the ledger first had it: its home may have died before it knew that.
-    #[serde(default)]
     pub created: LogIndex,
     /// The home that left it to the pool, and that may come back without having heard so.
-    #[serde(default)]
     pub former: Option<NodeId>,
     /// Why its home does not have it although the home is active.
     pub held: Option<Held>,
     /// The attempt to sleep in which its home handed it over, if that is how it came here.
-    #[serde(default)]
     pub stage: Option<u64>,
     /// Whether it is due and waits for somebody who can run it; never stored.
-    #[serde(skip)]
     pub backlogged: bool,
+}
+
+/// What of an entry is in the journal beside its timer.
+#[derive(Debug, Serialize, Deserialize)]
+enum Known {
+    /// Others than its home made it, and have not changed it since.
+    Made(LogIndex),
+    /// Its home brought it, and nobody else has changed it.
+    Brought(LogIndex),
+    /// Its home handed it over in this attempt to sleep, and nobody else has changed it.
+    Staged(LogIndex, u64),
+    /// Anything else.
+    Other {
+        changed: LogIndex,
+        created: LogIndex,
+        former: Option<NodeId>,
+        held: Option<Held>,
+        stage: Option<u64>,
+    },
 }
 
 /// Why an active home does not have one of its timers.
@@ -156,6 +175,7 @@ pub struct Node {
     /// Its newest session.
     pub session: Session,
     /// The process that has that session.
+    #[serde(with = "crate::record::wide")]
     pub incarnation: u128,
     /// Whether it owns its timers, and if not, why.
     pub stance: Stance,
@@ -331,7 +351,10 @@ impl Ledger {
         match key {
             Key::Meta => Record::put(key, &self.meta),
             Key::Node(node) => stored(key, self.nodes.get(node)),
-            Key::Timer(uid) => stored(key, self.timers.get(uid)),
+            Key::Timer(uid) => match self.timers.get(uid) {
+                Some(entry) => Record::put_timer(&entry.timer, &self.pool, &entry.known()),
+                None => Record::delete(key),
+            },
             Key::Gone(uid) => stored(key, self.gone.get(uid)),
             Key::Pending(number) => stored(key, self.pending.get(number)),
             Key::Run(uid, run) => stored(key, self.history.kept(*uid, *run).as_ref()),

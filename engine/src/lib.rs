@@ -14,6 +14,7 @@ mod hash;
 pub mod hierarchy;
 pub mod history;
 pub mod id;
+mod intern;
 pub mod ledger;
 pub mod machine;
 pub mod message;

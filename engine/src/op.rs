@@ -48,6 +48,7 @@ pub enum Op {
         /// Its name.
         name: TimerName,
         /// The request that asks for it, so that a repeated one is done once; zero if nobody may repeat it.
+        #[serde(with = "crate::record::wide")]
         request: u128,
         /// What is to change.
         change: Change,

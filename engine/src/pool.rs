@@ -33,7 +33,7 @@ pub use view::{NodeState, NodeView, View};
 use crate::decision::Decision;
 use crate::hierarchy::{Cover, Hierarchy, Report as Standing};
 use crate::id::NodeId;
-use crate::ledger::{Home, Ledger, Stance};
+use crate::ledger::{Home, Ledger, Stance, Stored};
 use crate::message::{CoordinatorMessage, NodeMessage};
 use crate::op::Answer;
 use crate::record::Unreadable;
@@ -69,10 +69,27 @@ impl Pool {
     /// [`Unreadable`] if a record does not decode: the start must stop.
     pub fn recover(
         config: Config,
-        state: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        state: impl IntoIterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)>,
         now: Now,
     ) -> Result<(Self, Decision<Effect>), Unreadable> {
         let ledger = Ledger::recover(config.pool.clone(), config.ledger, state)?;
+        Ok(Self::with(config, ledger, now))
+    }
+
+    /// The same from facts that were decoded elsewhere: others may decode them while this takes them in.
+    ///
+    /// # Errors
+    /// The first error among the facts: the start must stop.
+    pub fn from_facts(
+        config: Config,
+        facts: impl IntoIterator<Item = Result<Stored, Unreadable>>,
+        now: Now,
+    ) -> Result<(Self, Decision<Effect>), Unreadable> {
+        let ledger = Ledger::from_facts(config.pool.clone(), config.ledger, facts)?;
+        Ok(Self::with(config, ledger, now))
+    }
+
+    fn with(config: Config, ledger: Ledger, now: Now) -> (Self, Decision<Effect>) {
         let mut pool = Self {
             hierarchy: Hierarchy::new(config.group_capacity),
             config,
@@ -89,7 +106,7 @@ impl Pool {
         pool.ledger.grant_leases_of(pool.config.lease);
         pool.rebuild(now);
         let decision = pool.handle(now, Vec::new());
-        Ok((pool, decision))
+        (pool, decision)
     }
 
     /// Decides one turn.

@@ -1,16 +1,29 @@
 //! How the facts of a machine stand in its journal: absolute values under keys, versioned.
 //!
-//! A value is one version byte and then MessagePack with named fields, so that a later version can add a
-//! field with a default. A record that does not decode stops the start; it is never skipped.
+//! A value is one version byte and then the fields by their places, numbers as short as they are; the layout is told
+//! in `docs/design/records.md`. The version is raised with every change of a layout, and the layout before is read by
+//! its number. A record that does not decode stops the start; it is never skipped.
 
-use crate::id::{NodeId, Token, Uid};
+mod reader;
+#[cfg(test)]
+mod tests;
+pub(crate) mod wide;
+
+pub use reader::Reader;
+
+use crate::id::{NodeId, PoolId, Token, Uid};
 use crate::time::WallTime;
-use crate::timer::RunKey;
+use crate::timer::{Keyed, RunKey, Timer, TimerSeed};
+use postcard::Deserializer;
+use postcard::de_flavors::Slice;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 
 /// The version of the encoding that this build writes.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
+
+/// No facts: the journal of a machine that begins.
+pub const NO_FACTS: [(&[u8], &[u8]); 0] = [];
 
 /// One absolute fact: the value under a key, or that there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +53,12 @@ pub enum Key {
     Farewell(Uid),
 }
 
-/// A record cannot be read: it is damaged, or of a newer version.
+/// A record cannot be read: it is damaged, or of another version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// The version byte is not one that this build knows.
     #[error(
-        "record {key} has version {found}, and this build reads up to {VERSION}; start a newer build"
+        "record {key} has version {found}, and this build reads version {VERSION}; {}", cure(*found)
     )]
     Version {
         /// The key, shown.
@@ -64,6 +77,16 @@ pub enum Unreadable {
     /// The key is of no known kind.
     #[error("a record has the unknown key {0}; start a newer build or restore the data directory")]
     Key(String),
+}
+
+fn cure(found: u8) -> &'static str {
+    match found > VERSION {
+        true => "start a newer build",
+        false => {
+            "it was written before 0.1.0, when formats changed without a reader: start with an empty data directory, \
+             or export with the older build"
+        }
+    }
 }
 
 impl Key {
@@ -141,6 +164,14 @@ impl Record {
         }
     }
 
+    /// The record of a timer, and of what its owner knows beside it. Its key has the uid, and the journal the pool.
+    pub(crate) fn put_timer<T: Serialize>(timer: &Timer, pool: &PoolId, beside: &T) -> Self {
+        Self {
+            key: Key::Timer(timer.uid).encode(),
+            value: Some(written(&(VERSION, Keyed { timer, pool }, beside))),
+        }
+    }
+
     /// The record that `key` has no value.
     #[must_use]
     pub fn delete(key: &Key) -> Self {
@@ -153,32 +184,79 @@ impl Record {
 
 /// Encodes a value with its version byte.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-    value
-        .serialize(&mut serializer)
-        .expect("the engine's records are maps, lists and numbers, which always encode");
-    bytes
+    // A byte stands for itself, so the version comes first.
+    written(&(VERSION, value))
 }
+
+fn written<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, Vec::with_capacity(USUAL))
+        .expect("the engine's records are lists of known length and numbers, which always encode")
+}
+
+/// The room that most records take.
+const USUAL: usize = 192;
 
 /// Decodes a value that [`encode`] wrote.
 ///
 /// # Errors
 /// [`Unreadable`] names the key and what is wrong.
 pub fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, Unreadable> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => rmp_serde::from_slice(rest).map_err(|error| Unreadable::Value {
-            key: show(key),
-            why: error.to_string(),
-        }),
-        Some((&found, _)) => Err(Unreadable::Version {
-            key: show(key),
-            found,
-        }),
-        None => Err(Unreadable::Value {
-            key: show(key),
-            why: "it is empty".into(),
-        }),
+    read(key, bytes, |from| T::deserialize(from))
+}
+
+/// Decodes what [`Record::put_timer`] wrote of the timer `uid`.
+///
+/// # Errors
+/// [`Unreadable`] names the key and what is wrong.
+pub(crate) fn decode_timer<T: DeserializeOwned>(
+    (key, uid): (&[u8], Uid),
+    bytes: &[u8],
+    reader: &mut Reader,
+) -> Result<(Timer, T), Unreadable> {
+    read(key, bytes, |from| {
+        let seed = TimerSeed {
+            uid: Some(uid),
+            reader: Some(reader),
+        };
+        Ok((seed.deserialize(&mut *from)?, T::deserialize(from)?))
+    })
+}
+
+fn read<'a, T>(
+    key: &[u8],
+    bytes: &'a [u8],
+    read: impl FnOnce(&mut Deserializer<'a, Slice<'a>>) -> postcard::Result<T>,
+) -> Result<T, Unreadable> {
+    let damaged = |why: &str| Unreadable::Value {
+        key: show(key),
+        why: why.into(),
+    };
+    let rest = match bytes.split_first() {
+        Some((&VERSION, rest)) => rest,
+        Some((&found, _)) => {
+            let key = show(key);
+            return Err(Unreadable::Version { key, found });
+        }
+        None => return Err(damaged("it is empty")),
+    };
+    let mut from = Deserializer::from_bytes(rest);
+    let value = read(&mut from).map_err(|error| damaged(words(&error)))?;
+    match from.finalize() {
+        Ok([]) => Ok(value),
+        _ => Err(damaged("something follows its end")),
+    }
+}
+
+/// What is wrong, in the reader's words; the library's own name its parts.
+fn words(error: &postcard::Error) -> &'static str {
+    match error {
+        postcard::Error::DeserializeUnexpectedEnd => "it ends early",
+        postcard::Error::DeserializeBadVarint => "a number in it is too large",
+        postcard::Error::DeserializeBadUtf8 => "a text in it is not UTF-8",
+        postcard::Error::DeserializeBadBool | postcard::Error::DeserializeBadOption => {
+            "a flag in it is neither 0 nor 1"
+        }
+        _ => "a value in it is not one that may stand there",
     }
 }
 

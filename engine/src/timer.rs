@@ -17,7 +17,9 @@
 //! and the ledger, not here.
 
 mod accept;
+mod aside;
 mod change;
+mod compact;
 mod due;
 mod life;
 mod line;
@@ -27,25 +29,30 @@ mod policy;
 mod rest;
 mod run;
 mod setting;
+mod shown;
 mod spec;
 mod target;
 #[cfg(test)]
 mod tests;
+mod told;
 
+pub use aside::{Aside, Awaits, Remembered};
 pub(crate) use change::Asked;
+pub(crate) use compact::{Keyed, TimerSeed};
 pub use due::BESIDE_MAX;
 pub use life::{Settled, Stale};
-pub use line::{Occurrence, Phase};
+pub use line::{Begun, Follow, Occurrence, Phase};
 pub use past::{Fate, RunKey, RunRecord};
 pub use policy::{Bounds, Effort, Isolation, Misfire, MisfireMode, Overlap, Policy, Retry};
 pub use run::{Ending, LastRun, Outcome, Run, Skip};
-pub use spec::{Durability, HandlerName, NewTimer, Payload, Placement, Spec, When};
+pub use spec::{Durability, HandlerName, Kind, NewTimer, Payload, Placement, Spec, When};
 pub use target::{CommandTarget, HttpTarget, PLACE_PREFIX, Target};
 
 use crate::hash;
-use crate::id::{NodeId, RunId, TimerName, Token, Uid};
+use crate::id::{NodeId, RunId, TimerName, Uid};
 use crate::time::{Millis, WallTime};
-use serde::{Deserialize, Serialize};
+use aside::Kept;
+use std::sync::Arc;
 
 /// Attempts of one occurrence, the first included.
 pub const ATTEMPTS_MAX: u32 = 5;
@@ -69,7 +76,10 @@ pub const ENDED_KEPT: Millis = Millis(600_000);
 pub const DEAD_KEPT: Millis = Millis(7 * 24 * 3_600_000);
 
 /// A timer with its whole state; absolute, so that writing it twice is writing it once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// There are millions of them, so what few have stands [`Aside`], in a box of its own, and is read and changed
+/// through this: `timer.paused`, `timer.last`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Timer {
     /// Its identity.
     pub uid: Uid,
@@ -91,53 +101,16 @@ pub struct Timer {
     pub updated: WallTime,
     /// Where its main line is.
     pub phase: Phase,
-    /// Occurrences beside the main line, waiting or running.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub beside: Vec<Phase>,
-    /// Whether nothing of it happens until it is resumed, but for what its user asks for.
-    #[serde(default)]
-    pub paused: bool,
-    /// Occurrences of its schedule that have begun.
-    #[serde(default)]
-    pub begun: u64,
-    /// The newest token given to a run of it; zero before the first.
-    pub token: Token,
-    /// How its latest occurrence ended.
-    pub last: Option<LastRun>,
-    /// Occurrences that were skipped, of all reasons.
-    pub skipped: u64,
-    /// Why a pinned timer cannot fire just now, if it cannot.
-    #[serde(default)]
-    pub awaits: Option<Awaits>,
-    /// The requests that changed it last, so that a repeated one is done once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub requests: Vec<Remembered>,
-    /// What the steps have written down of runs, and its owner has not taken yet.
-    #[serde(skip)]
-    pub noted: Vec<RunRecord>,
-}
-
-/// A request that has changed a timer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
-    /// Its id.
-    pub request: u128,
-    /// A hash of what it asked for.
-    pub digest: u64,
-    /// The nominal time of the run that it asked for, if it asked for one.
-    pub nominal: Option<WallTime>,
-}
-
-/// What a pinned timer waits for beside its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Awaits {
-    /// Its home sleeps, and has not heard of it.
-    Home,
-    /// Its home has left.
-    Return,
+    pub(crate) aside: Kept,
 }
 
 impl Timer {
+    /// Where what it shares with others is kept: other places mean that a change has brought parts of its own.
+    pub(crate) fn shared(&self) -> (usize, usize) {
+        let (kind, scope) = (self.spec.kind(), self.name.scope());
+        (Arc::as_ptr(kind).addr(), Arc::as_ptr(scope).addr())
+    }
+
     /// Whether any node of the pool may run it.
     #[must_use]
     pub fn is_movable(&self) -> bool {

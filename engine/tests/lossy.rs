@@ -10,6 +10,7 @@ use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
 use dormouse_engine::message::{Act, CoordinatorMessage, NodeMessage, Reply, Report};
 use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::pool::{self, Link, Pool};
+use dormouse_engine::record::NO_FACTS;
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{
     Durability, HandlerName, NewTimer, Outcome, Payload, Placement, Run, When,
@@ -98,7 +99,7 @@ impl Cell {
             group_capacity: 8,
             message: Default::default(),
         };
-        let (pool, _) = Pool::recover(config, Vec::new(), time(0)).unwrap();
+        let (pool, _) = Pool::recover(config, NO_FACTS, time(0)).unwrap();
         let mut cell = Self {
             now: 0,
             pool,

@@ -11,6 +11,7 @@ use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
 use dormouse_engine::message::{Heartbeat, NodeMessage};
 use dormouse_engine::op::{Activity, Answer, Cancelled, Change, NewTime, Op, RearmMode, Refusal};
 use dormouse_engine::pool::{self, Link, Pool};
+use dormouse_engine::record::NO_FACTS;
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{
     Awaits, Durability, Ending, Fate, HandlerName, NewTimer, Outcome, Payload, Phase, Placement,
@@ -52,7 +53,7 @@ impl Cell {
             group_capacity: 8,
             message: Default::default(),
         };
-        let (pool, first) = Pool::recover(config, Vec::new(), time(0)).unwrap();
+        let (pool, first) = Pool::recover(config, NO_FACTS, time(0)).unwrap();
         assert!(first.effects.is_empty());
         let mut cell = Self {
             now: 0,
@@ -80,7 +81,7 @@ impl Cell {
             replicate_after: Millis(200),
             message: Default::default(),
         };
-        let (base, _) = Base::recover(config, Vec::new(), time(self.now)).unwrap();
+        let (base, _) = Base::recover(config, NO_FACTS, time(self.now)).unwrap();
         self.bases.insert(node(name), base);
     }
 

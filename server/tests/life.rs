@@ -120,7 +120,7 @@ fn undecodable(dir: &Path) {
         "default",
     ))
     .unwrap();
-    disk.append(&vec![Entry::put(*b"m", *b"\x01junk")]).unwrap();
+    disk.append(&vec![Entry::put(*b"m", *b"\x02junk")]).unwrap();
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ pub fn newest_run(timer: &Timer) -> Option<v1::RunRecord> {
     let newest = timer.runs().max_by_key(|(_, run)| run.token);
     if let Some((by, run)) = newest {
         let started = timer.lines().find_map(|line| match line {
-            Phase::Running { started, token, .. } if *token == run.token => Some(*started),
+            Phase::Running { run: begun, .. } if begun.token == run.token => Some(begun.started),
             _ => None,
         });
         return Some(v1::RunRecord {

@@ -57,11 +57,8 @@ pub fn pending(new: &NewTimer) -> v1::Timer {
         Placement::Movable => None,
     };
     let replicated = new.durability == Durability::Replicated;
-    let name = TimerName {
-        pool: new.pool.clone(),
-        node: node.clone().filter(|_| !replicated),
-        timer: new.id.clone(),
-    };
+    let named_by = node.clone().filter(|_| !replicated);
+    let name = TimerName::new(new.pool.clone(), named_by, new.id.clone());
     let known = v1::Timer {
         placement: Some(placement(&new.placement)),
         target: Some(target::target(&new.handler, &new.target)),

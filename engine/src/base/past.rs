@@ -28,7 +28,7 @@ impl Base {
         let Some(entry) = self.timers.get_mut(&uid) else {
             return;
         };
-        let noted = std::mem::take(&mut entry.timer.noted);
+        let noted = entry.timer.take_noted();
         let (timer, durability) = (entry.timer.name.clone(), entry.timer.spec.durability);
         for run in noted {
             self.feed.ran(timer.clone(), run.clone());

@@ -8,14 +8,17 @@ use super::link::Link;
 use super::runs::Runs;
 use super::sleep::Rest;
 use super::tokens::Tokens;
-use super::{Base, Config, Effect, Entry, Meta, Queues, Stance};
+use super::{Base, Config, Effect, Entry, Known, Meta, Queues, Stance};
 use crate::decision::Decision;
 use crate::departed::{Departed, Farewell};
 use crate::feed::Feed;
 use crate::history::{History, Kept};
+use crate::id::Uid;
+use crate::intern::Interner;
 use crate::ledger::Sum;
-use crate::record::{Key, Unreadable, decode};
+use crate::record::{Key, Reader, Unreadable, decode, decode_timer};
 use crate::time::Now;
+use crate::timer::{RunRecord, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Base {
@@ -27,12 +30,28 @@ impl Base {
     /// [`Unreadable`] if a record does not decode: the start must stop.
     pub fn recover(
         config: Config,
-        state: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        state: impl IntoIterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)>,
+        now: Now,
+    ) -> Result<(Self, Decision<Effect>), Unreadable> {
+        let mut reader = Reader::new(config.pool.clone());
+        let state = state.into_iter();
+        let facts =
+            state.map(|(key, value)| Stored::decode(key.as_ref(), value.as_ref(), &mut reader));
+        Self::from_facts(config, facts, now)
+    }
+
+    /// The same from facts that were decoded elsewhere: others may decode them while this takes them in.
+    ///
+    /// # Errors
+    /// The first error among the facts: the start must stop.
+    pub fn from_facts(
+        config: Config,
+        facts: impl IntoIterator<Item = Result<Stored, Unreadable>>,
         now: Now,
     ) -> Result<(Self, Decision<Effect>), Unreadable> {
         let mut base = Self::empty(config);
-        for (key, value) in state {
-            base.restore(&key, &value)?;
+        for fact in facts {
+            base.restore(fact?.0);
         }
         base.dirty.clear();
         base.feed = Feed::starting(now.wall);
@@ -79,6 +98,7 @@ impl Base {
             history: History::default(),
             departed: Departed::default(),
             feed: Feed::default(),
+            interner: Interner::default(),
             last_turn: None,
             dirty: BTreeSet::new(),
             effects: Vec::new(),
@@ -86,17 +106,73 @@ impl Base {
         }
     }
 
-    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        match Key::decode(key)? {
-            Key::Meta => self.meta = decode::<Meta>(key, value)?,
-            Key::Timer(_) => self.insert(decode::<Entry>(key, value)?),
-            Key::Gone(uid) => drop(self.gone.insert(uid)),
-            Key::Run(uid, _) => self.history.restore(uid, decode::<Kept>(key, value)?),
-            Key::Farewell(uid) => self.departed.restore(uid, decode::<Farewell>(key, value)?),
+    fn restore(&mut self, fact: Fact) {
+        match fact {
+            Fact::Meta(meta) => self.meta = meta,
+            Fact::Timer(entry) => self.insert(*entry),
+            Fact::Gone(uid) => {
+                self.gone.insert(uid);
+            }
+            Fact::Run(uid, kept) => self.history.restore(uid, *kept),
+            Fact::Farewell(uid, farewell) => self.departed.restore(uid, farewell),
+        }
+    }
+}
+
+/// A fact of a base as its journal has it, decoded.
+#[derive(Debug)]
+pub struct Stored(Fact);
+
+#[derive(Debug)]
+enum Fact {
+    Meta(Meta),
+    Timer(Box<Entry>),
+    Gone(Uid),
+    Run(Uid, Box<Kept>),
+    Farewell(Uid, Farewell),
+}
+
+impl Stored {
+    /// Decodes a record of the journal that `reader` reads.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it does not decode, or is none of a base.
+    pub fn decode(key: &[u8], value: &[u8], reader: &mut Reader) -> Result<Self, Unreadable> {
+        let fact = match Key::decode(key)? {
+            Key::Meta => Fact::Meta(decode(key, value)?),
+            Key::Timer(uid) => {
+                let (timer, known) = decode_timer::<Known>((key, uid), value, reader)?;
+                Fact::Timer(Box::new(Entry {
+                    offered: known.offered,
+                    held: known.held,
+                    ..Entry::new(timer, known.shipped)
+                }))
+            }
+            Key::Gone(uid) => Fact::Gone(uid),
+            Key::Run(uid, _) => Fact::Run(uid, Box::new(decode(key, value)?)),
+            Key::Farewell(uid) => Fact::Farewell(uid, decode(key, value)?),
             other @ (Key::Node(_) | Key::Pending(_)) => {
                 return Err(Unreadable::Key(format!("{other:?}")));
             }
+        };
+        Ok(Self(fact))
+    }
+
+    /// The timer, if it is one.
+    #[must_use]
+    pub fn timer(&self) -> Option<&Timer> {
+        match &self.0 {
+            Fact::Timer(entry) => Some(&entry.timer),
+            _ => None,
         }
-        Ok(())
+    }
+
+    /// The run, if it is what became of one.
+    #[must_use]
+    pub fn run(&self) -> Option<&RunRecord> {
+        match &self.0 {
+            Fact::Run(_, kept) => Some(&kept.run),
+            _ => None,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The timers of a base and the queues over them; every change of a timer goes through here.
 
-use super::{Base, Entry, Stance, Starving};
+use super::{Base, Entry, Known, Stance, Starving};
 use crate::id::Uid;
 use crate::ledger::Sum;
 use crate::record::{Key, Record};
@@ -19,6 +19,15 @@ impl Entry {
             run: None,
             starved: None,
             claimed: false,
+        }
+    }
+
+    /// What is to be in the journal beside the timer.
+    fn known(&self) -> Known {
+        Known {
+            shipped: self.shipped,
+            offered: self.offered,
+            held: self.held,
         }
     }
 
@@ -75,8 +84,9 @@ impl Base {
         once && entry.timer.is_movable() && self.is_there(entry)
     }
 
-    pub(super) fn insert(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, mut entry: Entry) {
         let uid = entry.timer.uid;
+        self.interner.share(&mut entry.timer);
         self.delist(uid);
         self.names.insert(entry.timer.name.clone(), uid);
         self.timers.insert(uid, entry);
@@ -114,7 +124,10 @@ impl Base {
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
         self.delist(uid);
-        let result = self.timers.get_mut(&uid).map(change);
+        let result = self.timers.get_mut(&uid).map(|entry| {
+            self.interner
+                .share_again(entry, |entry| &mut entry.timer, change)
+        });
         self.enlist(uid);
         result
     }
@@ -259,7 +272,10 @@ impl Base {
             value.map_or_else(|| Record::delete(key), |value| Record::put(key, value))
         }
         match key {
-            Key::Timer(uid) => stored(key, self.timers.get(uid)),
+            Key::Timer(uid) => match self.timers.get(uid) {
+                Some(entry) => Record::put_timer(&entry.timer, &self.config.pool, &entry.known()),
+                None => Record::delete(key),
+            },
             Key::Gone(uid) => stored(key, self.gone.get(uid).map(|_| &())),
             Key::Run(uid, run) => stored(key, self.history.kept(*uid, *run).as_ref()),
             Key::Farewell(uid) => stored(key, self.departed.get(*uid)),

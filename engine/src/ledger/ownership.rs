@@ -17,7 +17,7 @@ use crate::page::{Room, UID_BYTES, Weigh};
 use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
-use crate::timer::{Phase, Timer};
+use crate::timer::Phase;
 use std::collections::BTreeSet;
 
 /// Timers of one node that move in one turn, beside those that are told.
@@ -107,11 +107,9 @@ impl Ledger {
                 Some(entry) if waits_elsewhere(entry) => {}
                 Some(entry) => {
                     // With this its home has heard of it.
-                    let timer = entry.timer.clone();
-                    page.changed.push(Timer {
-                        awaits: None,
-                        ..timer
-                    });
+                    let mut timer = entry.timer.clone();
+                    timer.set_awaits(None);
+                    page.changed.push(timer);
                 }
             }
         }
@@ -220,13 +218,13 @@ impl Ledger {
         if waits_elsewhere(entry) {
             resumed.held.push(uid);
             self.change(uid, |entry| {
-                entry.timer.awaits = None;
+                entry.timer.set_awaits(None);
                 entry.held = Some(super::Held::Claimed);
                 // It stays when the home has taken the rest.
                 entry.stage = None;
             });
         } else if entry.timer.awaits.is_some() {
-            self.change(uid, |entry| entry.timer.awaits = None);
+            self.change(uid, |entry| entry.timer.set_awaits(None));
         }
     }
 

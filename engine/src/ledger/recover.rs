@@ -1,16 +1,17 @@
 //! The ledger from its records, as they stand in the journal.
 
 use super::stage::Stages;
-use super::{Entry, Gone, Ledger, Meta, Node, Pending, Turn};
+use super::{Entry, Gone, Known, Ledger, Meta, Node, Pending, Turn};
 use crate::departed::{Departed, Farewell};
 use crate::feed::Feed;
 use crate::history::{History, Kept};
-use crate::id::PoolId;
+use crate::id::{NodeId, PoolId, Uid};
+use crate::intern::Interner;
 use crate::message::LedgerId;
 use crate::planted::{self, Fault};
-use crate::record::{Key, Unreadable, decode};
+use crate::record::{Key, Reader, Unreadable, decode, decode_timer};
 use crate::time::{LogIndex, Millis};
-use crate::timer::Overlap;
+use crate::timer::{Overlap, RunRecord, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Ledger {
@@ -46,6 +47,7 @@ impl Ledger {
             history: History::default(),
             departed: Departed::default(),
             feed: Feed::default(),
+            interner: Interner::default(),
             turn: Turn::default(),
         }
     }
@@ -57,13 +59,29 @@ impl Ledger {
     pub fn recover(
         pool: PoolId,
         ledger: LedgerId,
-        state: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        state: impl IntoIterator<Item = (impl AsRef<[u8]>, impl AsRef<[u8]>)>,
+    ) -> Result<Self, Unreadable> {
+        let mut reader = Reader::new(pool.clone());
+        let state = state.into_iter();
+        let facts =
+            state.map(|(key, value)| Stored::decode(key.as_ref(), value.as_ref(), &mut reader));
+        Self::from_facts(pool, ledger, facts)
+    }
+
+    /// The same from facts that were decoded elsewhere: others may decode them while this takes them in.
+    ///
+    /// # Errors
+    /// The first error among the facts.
+    pub fn from_facts(
+        pool: PoolId,
+        ledger: LedgerId,
+        facts: impl IntoIterator<Item = Result<Stored, Unreadable>>,
     ) -> Result<Self, Unreadable> {
         let mut recovered = Self::new(pool, ledger);
         let mut empty = true;
-        for (key, value) in state {
+        for fact in facts {
             empty = false;
-            recovered.restore(&key, &value)?;
+            recovered.restore(fact?.0);
         }
         recovered.find_stages();
         recovered.find_leaving();
@@ -87,12 +105,13 @@ impl Ledger {
         }
     }
 
-    fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        match Key::decode(key)? {
-            Key::Meta => self.meta = decode::<Meta>(key, value)?,
-            Key::Node(node) => drop(self.nodes.insert(node, decode::<Node>(key, value)?)),
-            Key::Timer(_) => {
-                let mut entry = decode::<Entry>(key, value)?;
+    fn restore(&mut self, fact: Fact) {
+        match fact {
+            Fact::Meta(meta) => self.meta = meta,
+            Fact::Node(id, node) => {
+                self.nodes.insert(id, *node);
+            }
+            Fact::Timer(mut entry) => {
                 if planted::is(Fault::ForgetClaimsAtRestart) {
                     let token = entry.timer.token;
                     entry.timer.unbegin(token);
@@ -100,13 +119,78 @@ impl Ledger {
                 if planted::is(Fault::ForgetOverlapAtRestart) {
                     entry.timer.spec.policy.overlap = Overlap::Allow;
                 }
-                self.insert(entry);
+                self.insert(*entry);
             }
-            Key::Gone(uid) => self.remember_gone(uid, decode::<Gone>(key, value)?),
-            Key::Pending(id) => drop(self.pending.insert(id, decode::<Pending>(key, value)?)),
-            Key::Run(uid, _) => self.history.restore(uid, decode::<Kept>(key, value)?),
-            Key::Farewell(uid) => self.departed.restore(uid, decode::<Farewell>(key, value)?),
+            Fact::Gone(uid, gone) => self.remember_gone(uid, gone),
+            Fact::Pending(number, pending) => {
+                self.pending.insert(number, *pending);
+            }
+            Fact::Run(uid, kept) => self.history.restore(uid, *kept),
+            Fact::Farewell(uid, farewell) => self.departed.restore(uid, farewell),
         }
-        Ok(())
+    }
+}
+
+/// A fact of a ledger as its journal has it, decoded.
+#[derive(Debug)]
+pub struct Stored(Fact);
+
+#[derive(Debug)]
+enum Fact {
+    Meta(Meta),
+    Node(NodeId, Box<Node>),
+    Timer(Box<Entry>),
+    Gone(Uid, Gone),
+    Pending(u64, Box<Pending>),
+    Run(Uid, Box<Kept>),
+    Farewell(Uid, Farewell),
+}
+
+impl Stored {
+    /// Decodes a record of the journal that `reader` reads.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it does not decode.
+    pub fn decode(key: &[u8], value: &[u8], reader: &mut Reader) -> Result<Self, Unreadable> {
+        let fact = match Key::decode(key)? {
+            Key::Meta => Fact::Meta(decode(key, value)?),
+            Key::Node(node) => Fact::Node(node, Box::new(decode(key, value)?)),
+            Key::Timer(uid) => {
+                let (timer, known) = decode_timer::<Known>((key, uid), value, reader)?;
+                Fact::Timer(Box::new(Entry::recovered(timer, known)))
+            }
+            Key::Gone(uid) => Fact::Gone(uid, decode(key, value)?),
+            Key::Pending(number) => Fact::Pending(number, Box::new(decode(key, value)?)),
+            Key::Run(uid, _) => Fact::Run(uid, Box::new(decode(key, value)?)),
+            Key::Farewell(uid) => Fact::Farewell(uid, decode(key, value)?),
+        };
+        Ok(Self(fact))
+    }
+
+    /// The timer, if it is one.
+    #[must_use]
+    pub fn timer(&self) -> Option<&Timer> {
+        match &self.0 {
+            Fact::Timer(entry) => Some(&entry.timer),
+            _ => None,
+        }
+    }
+
+    /// The node, if it is one.
+    #[must_use]
+    pub fn node(&self) -> Option<&Node> {
+        match &self.0 {
+            Fact::Node(_, node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The run, if it is what became of one.
+    #[must_use]
+    pub fn run(&self) -> Option<&RunRecord> {
+        match &self.0 {
+            Fact::Run(_, kept) => Some(&kept.run),
+            _ => None,
+        }
     }
 }

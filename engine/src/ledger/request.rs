@@ -88,7 +88,7 @@ impl Ledger {
             Ok(timer) => timer,
             Err(bad) => return Answer::Refused(refuse_schedule(&bad)),
         };
-        timer.awaits = timer.home.as_ref().map(|_| Awaits::Home);
+        timer.set_awaits(timer.home.as_ref().map(|_| Awaits::Home));
         let allowed = self.check_allowed(&timer);
         if let Err(refusal) = allowed.and_then(|()| self.free_name(&timer, now)) {
             return Answer::Refused(refusal);

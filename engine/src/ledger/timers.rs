@@ -2,7 +2,7 @@
 
 use super::stage::Holding;
 use super::sum::Sum;
-use super::{Entry, GONE_MAX, Gone, Held, Home, Ledger};
+use super::{Entry, GONE_MAX, Gone, Held, Home, Known, Ledger};
 use crate::id::{NodeId, Uid};
 use crate::planted::{self, Fault};
 use crate::record::Key;
@@ -23,6 +23,48 @@ impl Entry {
             held: None,
             stage: None,
             backlogged: false,
+        }
+    }
+
+    pub(super) fn recovered(timer: Timer, known: Known) -> Self {
+        match known {
+            Known::Made(at) => Self::new(timer, at, at),
+            Known::Brought(at) => Self::new(timer, LogIndex(0), at),
+            Known::Staged(at, attempt) => Self {
+                stage: Some(attempt),
+                ..Self::new(timer, LogIndex(0), at)
+            },
+            Known::Other {
+                changed,
+                created,
+                former,
+                held,
+                stage,
+            } => Self {
+                former,
+                held,
+                stage,
+                ..Self::new(timer, changed, created)
+            },
+        }
+    }
+
+    /// What is to be in the journal beside the timer.
+    pub(super) fn known(&self) -> Known {
+        let (changed, created) = (self.changed, self.created);
+        match (&self.former, self.held, self.stage) {
+            (None, None, None) if changed == created => Known::Made(created),
+            (None, None, None) if changed == LogIndex(0) => Known::Brought(created),
+            (None, None, Some(attempt)) if changed == LogIndex(0) => {
+                Known::Staged(created, attempt)
+            }
+            (former, held, stage) => Known::Other {
+                changed,
+                created,
+                former: former.clone(),
+                held,
+                stage,
+            },
         }
     }
 
@@ -89,8 +131,9 @@ impl Entry {
 
 impl Ledger {
     /// Puts a timer into its place; one of the same identity leaves its own first.
-    pub(super) fn insert(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, mut entry: Entry) {
         let uid = entry.timer.uid;
+        self.interner.share(&mut entry.timer);
         if !self.turn.dirty.contains(&Key::Timer(uid)) && !self.timers.contains_key(&uid) {
             self.turn.fresh.insert(uid);
         }
@@ -111,8 +154,10 @@ impl Ledger {
         let place = self.timers.get(&uid)?.place();
         self.delist(uid);
         let entry = self.timers.get_mut(&uid)?;
-        let result = change(entry);
-        let noted = std::mem::take(&mut entry.timer.noted);
+        let result = self
+            .interner
+            .share_again(entry, |entry| &mut entry.timer, change);
+        let noted = entry.timer.take_noted();
         let name = (entry.place() != place).then(|| entry.timer.name.clone());
         if let Some(name) = name {
             self.forget_name(&place, &name, uid);

@@ -183,12 +183,12 @@ impl Ledger {
         let stance = node.as_ref().and_then(|node| self.node(node));
         let stance = stance.map(|node| node.stance);
         timer.home = node;
-        timer.awaits = match stance {
+        timer.set_awaits(match stance {
             _ if timer.home.is_none() => None,
             Some(Stance::Active) => None,
             Some(Stance::Greeted | Stance::Parked | Stance::Lost) => Some(Awaits::Home),
             Some(Stance::Left) | None => Some(Awaits::Return),
-        };
+        });
         let mut entry = Entry::new(timer, at, at);
         // An active home is told, as it is of one that comes back.
         let told = entry.timer.home.is_some() && stance == Some(Stance::Active);

@@ -17,7 +17,7 @@ use super::field::Choice;
 use super::zone::{Stretch, Zone};
 use super::{BadSchedule, Latest};
 use crate::time::WallTime;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,8 +32,7 @@ const COUNTED: i64 = 12 * 366 * 86_400;
 
 /// A cron expression, its zone, and what it does when the clock is set. Cheap to clone; equal if all that
 /// was written is.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "Text", into = "Text")]
+#[derive(Clone)]
 pub struct Cron {
     parsed: Arc<Parsed>,
     dst: Dst,
@@ -47,16 +46,22 @@ struct Parsed {
     zone: Zone,
 }
 
-/// What of a [`Cron`] is written down. What has its default is left out at the end, so that such a record
-/// is the same as before there was a choice.
+/// What of a [`Cron`] is written down where fields have names: what is as usual is left out.
 #[derive(Serialize, Deserialize)]
 struct Text {
     expression: String,
     zone: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    dst: Option<Dst>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_usual")]
+    dst: Dst,
+    #[serde(default, skip_serializing_if = "is_usual")]
+    seed: u64,
+}
+
+/// The same where they have none: all of it.
+type Places<'a> = (&'a str, &'a str, Dst, u64);
+
+fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Cron {
@@ -282,25 +287,35 @@ impl fmt::Debug for Cron {
     }
 }
 
-impl TryFrom<Text> for Cron {
-    type Error = BadSchedule;
-    fn try_from(text: Text) -> Result<Self, BadSchedule> {
-        let cron = Self::parse(&text.expression, &text.zone)?;
-        Ok(cron
-            .with_dst(text.dst.unwrap_or_default())
-            .seeded(text.seed.unwrap_or_default()))
+impl Serialize for Cron {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (expression, zone) = (self.expression(), self.zone());
+        if !serializer.is_human_readable() {
+            let places: Places<'_> = (expression, zone, self.dst, self.seed);
+            return places.serialize(serializer);
+        }
+        let text = Text {
+            expression: expression.to_owned(),
+            zone: zone.to_owned(),
+            dst: self.dst,
+            seed: self.seed,
+        };
+        text.serialize(serializer)
     }
 }
 
-impl From<Cron> for Text {
-    fn from(cron: Cron) -> Self {
-        let is_plain = cron.dst == Dst::default() && cron.seed == 0;
-        Self {
-            expression: cron.expression().to_owned(),
-            zone: cron.zone().to_owned(),
-            // In a format without names of fields nothing before the last may be left out.
-            dst: (!is_plain).then_some(cron.dst),
-            seed: (cron.seed != 0).then_some(cron.seed),
+impl<'de> Deserialize<'de> for Cron {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            let (expression, zone, dst, seed) = Places::deserialize(deserializer)?;
+            return read(expression, zone, dst, seed);
         }
+        let text = Text::deserialize(deserializer)?;
+        read(&text.expression, &text.zone, text.dst, text.seed)
     }
+}
+
+fn read<E: serde::de::Error>(text: &str, zone: &str, dst: Dst, seed: u64) -> Result<Cron, E> {
+    let cron = Cron::parse(text, zone).map_err(E::custom)?;
+    Ok(cron.with_dst(dst).seeded(seed))
 }

@@ -9,6 +9,7 @@ mod policies;
 mod words;
 
 use super::{BadSchedule, Cron, HORIZON, Latest, Schedule};
+use crate::record;
 use crate::time::{Millis, WallTime};
 
 fn cron(expression: &str, zone: &str) -> Schedule {
@@ -214,16 +215,8 @@ fn a_schedule_is_written_as_text_and_parsed_when_read() {
         serde_json::from_value::<Schedule>(written).unwrap(),
         schedule
     );
-    let bytes = rmp_serde::to_vec(&schedule).unwrap();
-    assert_eq!(rmp_serde::from_slice::<Schedule>(&bytes).unwrap(), schedule);
-    // What was written before there were policies and seeds reads as the defaults.
-    let before = rmp_serde::to_vec(&[["30 2 * * MON", "Europe/Berlin"]]).unwrap();
-    assert_eq!(
-        rmp_serde::from_slice::<(Cron,)>(&before)
-            .map(|(cron,)| Schedule::Cron(cron))
-            .unwrap(),
-        schedule
-    );
+    let bytes = record::encode(&schedule);
+    assert_eq!(record::decode::<Schedule>(b"s", &bytes).unwrap(), schedule);
     let damaged = serde_json::json!({"Cron": {"expression": "30 2 * *", "zone": "UTC"}});
     assert!(serde_json::from_value::<Schedule>(damaged).is_err());
 }

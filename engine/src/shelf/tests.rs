@@ -80,11 +80,11 @@ fn name(number: u8) -> TimerName {
     const TIMERS: [&str; 8] = ["a", "a-b", "a.b", "ab", "a0", "b", "0", "a-b-c"];
     const NODES: [Option<&str>; 4] = [None, Some("n"), Some("n1"), Some("n-1")];
     let node = NODES[usize::from(number) / TIMERS.len() % NODES.len()];
-    TimerName {
-        pool: PoolId::new("default").unwrap(),
-        node: node.map(|node| NodeId::new(node).unwrap()),
-        timer: TimerId::new(TIMERS[usize::from(number) % TIMERS.len()]).unwrap(),
-    }
+    TimerName::new(
+        PoolId::new("default").unwrap(),
+        node.map(|node| NodeId::new(node).unwrap()),
+        TimerId::new(TIMERS[usize::from(number) % TIMERS.len()]).unwrap(),
+    )
 }
 
 /// Identities that differ in their highest bits, in their lowest, or in both.

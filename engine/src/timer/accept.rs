@@ -1,9 +1,10 @@
 //! How a timer begins: from what its user asked for.
 
-use super::{NewTimer, Occurrence, Phase, Spec, Timer};
-use crate::id::{NodeId, TimerName, Token};
+use super::{Kept, NewTimer, Occurrence, Phase, Spec, Timer};
+use crate::id::{NodeId, TimerName};
 use crate::schedule::BadSchedule;
 use crate::time::WallTime;
+use std::sync::Arc;
 
 impl Timer {
     /// The timer that `new` asks for, accepted at `now` with `home` as its home.
@@ -15,17 +16,8 @@ impl Timer {
         home: Option<NodeId>,
         now: WallTime,
     ) -> Result<Self, BadSchedule> {
-        let spec = Spec {
-            schedule: new.when.accept(new.uid, now)?,
-            placement: new.placement.clone(),
-            handler: new.handler.clone(),
-            target: new.target.clone(),
-            payload: new.payload.clone(),
-            content_type: new.content_type.clone(),
-            policy: new.policy.clone(),
-            durability: new.durability,
-            labels: new.labels.clone(),
-        };
+        let schedule = new.when.accept(new.uid, now)?;
+        let spec = Spec::new(schedule, new.payload.clone(), Arc::new(new.kind()));
         let first = spec.first_after(now)?;
         let named_by = if new.durability == super::Durability::Replicated {
             None
@@ -34,11 +26,7 @@ impl Timer {
         };
         let mut timer = Self {
             uid: new.uid,
-            name: TimerName {
-                pool: new.pool.clone(),
-                node: named_by,
-                timer: new.id.clone(),
-            },
+            name: TimerName::new(new.pool.clone(), named_by, new.id.clone()),
             spec,
             home,
             generation: 1,
@@ -50,17 +38,12 @@ impl Timer {
                 occurrence: Occurrence::fresh(first),
                 due: first,
             },
-            beside: Vec::new(),
-            paused: new.paused,
-            begun: 0,
-            token: Token(0),
-            last: None,
-            skipped: 0,
-            awaits: None,
-            requests: Vec::new(),
-            noted: Vec::new(),
+            aside: Kept::default(),
         };
         timer.wait_for(Occurrence::fresh(first));
+        if new.paused {
+            timer.paused = true;
+        }
         Ok(timer)
     }
 
@@ -70,14 +53,8 @@ impl Timer {
         let spec = &self.spec;
         let changed = self.generation > 1 || self.updated != self.created;
         let same = || {
-            spec.handler == new.handler
-                && spec.target == new.target
-                && spec.policy == new.policy
+            new.is_of(spec)
                 && spec.payload == new.payload
-                && spec.content_type == new.content_type
-                && spec.placement == new.placement
-                && spec.durability == new.durability
-                && spec.labels == new.labels
                 && self.paused == new.paused
                 && new.when.accept(self.uid, self.created).as_ref() == Ok(&spec.schedule)
         };

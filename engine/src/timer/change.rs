@@ -2,8 +2,8 @@
 
 use super::due::flies;
 use super::{
-    Effort, Ending, Isolation, Occurrence, Overlap, Payload, Phase, Policy, Remembered, RunRecord,
-    Skip, Timer,
+    Effort, Ending, Follow, Isolation, Occurrence, Overlap, Payload, Phase, Policy, Remembered,
+    RunRecord, Skip, Timer,
 };
 use crate::departed::used_before;
 use crate::ledger::{new_time, no_dead_run, refuse_schedule};
@@ -192,7 +192,7 @@ impl Timer {
         if let Phase::Waiting { occurrence, .. } | Phase::Running { occurrence, .. } =
             &mut self.phase
         {
-            occurrence.follow = Some(latest);
+            occurrence.follow = Follow::after(latest);
         }
     }
 

@@ -9,7 +9,7 @@
 //! Where it makes no difference a home does not write down that a run has begun before it has ended (see
 //! [`Timer::writes_starts`]); it says which occurrence is in flight instead.
 
-use super::{Effort, Ending, MisfireMode, Occurrence, Overlap, Phase, Skip, Timer};
+use super::{Effort, Ending, Follow, MisfireMode, Occurrence, Overlap, Phase, Skip, Timer};
 use crate::planted::{self, Fault};
 use crate::time::{Millis, WallTime};
 
@@ -142,7 +142,7 @@ impl Timer {
         else {
             return;
         };
-        occurrence.follow = Some(latest.nominal);
+        occurrence.follow = Follow::after(latest.nominal);
         self.revision = self.revision.saturating_add(1);
     }
 

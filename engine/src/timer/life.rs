@@ -5,8 +5,8 @@
 
 use super::past::shortened;
 use super::{
-    DEATHS_MAX, Effort, Ending, Fate, LastRun, Occurrence, Outcome, Overlap, Phase, Run, Skip,
-    Timer,
+    Begun, DEATHS_MAX, Effort, Ending, Fate, Follow, LastRun, Occurrence, Outcome, Overlap, Phase,
+    Run, Skip, Timer,
 };
 use crate::hash;
 use crate::id::{NodeId, Token};
@@ -48,12 +48,12 @@ impl Timer {
             attempt: occurrence.attempt.saturating_add(1),
             ..occurrence
         };
-        *line = Phase::Running {
-            occurrence,
+        let run = Box::new(Begun {
             by: by.clone(),
             started: now,
             token,
-        };
+        });
+        *line = Phase::Running { occurrence, run };
         self.token = self.token.max(token);
         let counts = first && !occurrence.manual && !planted::is(Fault::MiscountOccurrences);
         self.begun += u64::from(counts);
@@ -92,20 +92,12 @@ impl Timer {
         }
         let any = planted::is(Fault::IgnoreToken);
         let found = self.lines().find(|line| any || runs_under(line, token));
-        let Some(Phase::Running {
-            occurrence,
-            by,
-            started,
-            token,
-        }) = found.cloned()
-        else {
+        let Some(Phase::Running { occurrence, run }) = found.cloned() else {
             return Err(Stale);
         };
         let run = InFlight {
             occurrence,
-            by,
-            started,
-            token,
+            begun: *run,
         };
         match outcome {
             Outcome::Done => self.end_line(&run, (Ending::Done, Fate::Done, ""), now),
@@ -161,8 +153,8 @@ impl Timer {
             let why = "its runner ended before there was an outcome";
             return self.end_line(run, (Ending::Lost, Fate::Lost, why), now);
         }
-        let deaths = run.occurrence.deaths.saturating_add(u32::from(died));
-        if deaths >= DEATHS_MAX {
+        let deaths = run.occurrence.deaths.saturating_add(u8::from(died));
+        if u32::from(deaths) >= DEATHS_MAX {
             let why = format!("its runners died {DEATHS_MAX} times");
             return self.end_line(run, (Ending::Dead, Fate::Dead, &why), now);
         }
@@ -209,21 +201,22 @@ impl Timer {
             nominal: run.occurrence.nominal,
             ending,
             at: now,
-            by: run.by.clone(),
-            token: run.token,
+            by: run.begun.by.clone(),
+            token: run.begun.token,
             attempt: run.occurrence.attempt,
             reason: shortened(reason),
         });
-        if runs_under(&self.phase, run.token) {
+        if runs_under(&self.phase, run.begun.token) {
             self.go_on_after(run.occurrence.last_nominal(), ending, now);
         } else {
-            self.beside.retain(|line| !runs_under(line, run.token));
+            self.beside
+                .retain(|line| !runs_under(line, run.begun.token));
             if let Phase::Over { at, .. } = &mut self.phase {
                 *at = now;
             }
             self.revision = self.revision.saturating_add(1);
         }
-        self.treat_overlapped(run.started, now);
+        self.treat_overlapped(run.begun.started, now);
         self.ramp(now);
     }
 
@@ -250,7 +243,7 @@ impl Timer {
                 }
                 // It has waited for the run, so it was not missed.
                 self.wait_for(Occurrence {
-                    follow: Some(latest.nominal),
+                    follow: Follow::after(latest.nominal),
                     ..occurrence
                 });
             }
@@ -269,7 +262,7 @@ impl Timer {
 
     /// What is in flight or waits belongs to the past.
     pub(super) fn begin_generation(&mut self, now: WallTime) {
-        for line in std::mem::take(&mut self.beside) {
+        for line in self.take_beside() {
             self.note_superseded(&line, now);
         }
         let main = self.phase.clone();
@@ -291,24 +284,22 @@ impl Timer {
     }
 
     fn replace_line(&mut self, run: &InFlight, new: Phase) {
-        if let Some(line) = self.line_mut(|line| runs_under(line, run.token)) {
+        if let Some(line) = self.line_mut(|line| runs_under(line, run.begun.token)) {
             *line = new;
         }
         self.revision = self.revision.saturating_add(1);
     }
 
     fn line_mut(&mut self, which: impl Fn(&Phase) -> bool) -> Option<&mut Phase> {
-        let lines = std::iter::once(&mut self.phase).chain(&mut self.beside);
-        lines.into_iter().find(|line| which(line))
+        let mut lines = std::iter::once(&mut self.phase).chain(self.aside.beside_mut());
+        lines.find(|line| which(line))
     }
 }
 
 /// A run that has just come to something.
 pub(super) struct InFlight {
     pub(super) occurrence: Occurrence,
-    pub(super) by: NodeId,
-    pub(super) started: WallTime,
-    pub(super) token: Token,
+    pub(super) begun: Begun,
 }
 
 fn runs_under(line: &Phase, token: Token) -> bool {

@@ -21,7 +21,7 @@ impl Timer {
             self.expire(occurrence, now);
             return true;
         }
-        if occurrence.follow.is_some() {
+        if occurrence.follow.time().is_some() {
             return false;
         }
         let misfire = self.spec.policy.misfire;

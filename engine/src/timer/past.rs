@@ -92,9 +92,9 @@ impl Timer {
     /// Notes what has become of an attempt.
     pub(super) fn note(&mut self, run: &InFlight, fate: Fate, reason: &str, now: WallTime) {
         let record = RunRecord {
-            token: run.token,
-            by: Some(run.by.clone()),
-            started: Some(run.started),
+            token: run.begun.token,
+            by: Some(run.begun.by.clone()),
+            started: Some(run.begun.started),
             fate,
             reason: shortened(reason),
             ..self.record_of(&run.occurrence, now)
@@ -129,13 +129,10 @@ impl Timer {
         };
         let mut record = self.record_of(occurrence, now);
         record.fate = Fate::Skipped(Skip::Superseded);
-        if let Phase::Running {
-            by, started, token, ..
-        } = line
-        {
-            record.by = Some(by.clone());
-            record.started = Some(*started);
-            record.token = *token;
+        if let Phase::Running { run, .. } = line {
+            record.by = Some(run.by.clone());
+            record.started = Some(run.started);
+            record.token = run.token;
         }
         self.skipped = self.skipped.saturating_add(1);
         self.noted.push(record);
@@ -158,14 +155,11 @@ impl Timer {
     pub fn record_of_line(&self, nominal: WallTime, now: WallTime) -> Option<RunRecord> {
         let line = self.lines().find(|line| line.is(nominal))?;
         let mut record = self.record_of(line.occurrence()?, now);
-        if let Phase::Running {
-            by, started, token, ..
-        } = line
-        {
+        if let Phase::Running { run, .. } = line {
             record.fate = Fate::Running;
-            record.by = Some(by.clone());
-            record.started = Some(*started);
-            record.token = *token;
+            record.by = Some(run.by.clone());
+            record.started = Some(run.started);
+            record.token = run.token;
         }
         Some(record)
     }

@@ -7,7 +7,7 @@ use crate::time::{Millis, WallTime};
 use serde::{Deserialize, Serialize};
 
 /// Every policy of a timer.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
     /// What its home does with it while it is cut off.
@@ -27,7 +27,7 @@ pub struct Policy {
 }
 
 /// What a home that runs without a lease does with a movable timer that the coordinator knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Isolation {
     /// Fires it: in a partition an occurrence may run once more elsewhere.
     #[default]
@@ -37,7 +37,7 @@ pub enum Isolation {
 }
 
 /// How often an occurrence may begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Effort {
     /// Until it is done or its attempts are used up.
     #[default]
@@ -47,7 +47,7 @@ pub enum Effort {
 }
 
 /// Where the occurrences of a timer begin and end.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bounds {
     /// No nominal time before this.
@@ -61,7 +61,7 @@ pub struct Bounds {
 }
 
 /// What becomes of occurrences that were missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Misfire {
     /// Which of them run.
@@ -76,7 +76,7 @@ pub struct Misfire {
 }
 
 /// Which of the missed occurrences run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum MisfireMode {
     /// None.
     Skip,
@@ -88,7 +88,7 @@ pub enum MisfireMode {
 }
 
 /// What becomes of an occurrence that falls due while an earlier one of the same timer runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Overlap {
     /// It is skipped.
     #[default]
@@ -102,7 +102,7 @@ pub enum Overlap {
 }
 
 /// How a failed attempt is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Retry {
     /// Attempts of one occurrence, the first included.

@@ -10,14 +10,14 @@ impl Timer {
     #[must_use]
     pub fn at_rest(&self, now: WallTime) -> Self {
         let mut timer = self.clone();
-        timer.awaits = None;
+        timer.set_awaits(None);
         let running = self.lines().filter_map(Phase::running);
         let tokens: Vec<Token> = running.map(|(token, _)| token).collect();
         for token in tokens {
             let settled = timer.settle(token, &Outcome::Interrupted { died: false }, now);
             debug_assert!(settled.is_ok(), "a run under this token was just seen");
         }
-        timer.noted.clear();
+        drop(timer.take_noted());
         timer
     }
 }

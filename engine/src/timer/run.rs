@@ -102,7 +102,6 @@ pub struct Run {
     /// The place that is to run it.
     pub handler: HandlerName,
     /// What it is delivered to.
-    #[serde(default)]
     pub target: Target,
     /// How long it may go without a sign of life.
     pub attempt_timeout: Millis,
@@ -136,12 +135,9 @@ impl Timer {
     /// The runs in flight, as they were sent to who runs them.
     pub fn runs(&self) -> impl Iterator<Item = (&NodeId, Run)> {
         self.lines().filter_map(|line| match line {
-            Phase::Running {
-                occurrence,
-                started,
-                token,
-                by,
-            } => Some((by, self.run_of(*occurrence, *token, *started))),
+            Phase::Running { occurrence, run } => {
+                Some((&run.by, self.run_of(*occurrence, run.token, run.started)))
+            }
             Phase::Waiting { .. } | Phase::Over { .. } => None,
         })
     }

@@ -15,7 +15,6 @@ impl Timer {
     /// Why it cannot have it, whatever else the timer has.
     pub(super) fn set(&mut self, setting: &Setting, now: WallTime) -> Result<(), Refusal> {
         let spec = &mut self.spec;
-        let policy = &mut spec.policy;
         match setting {
             Setting::When(when) => {
                 let schedule = when.accept(self.uid, now);
@@ -44,19 +43,19 @@ impl Timer {
             Setting::Payload(payload) => spec.payload = payload.clone(),
             Setting::ContentType(text) => spec.content_type.clone_from(text),
             Setting::Labels(labels) => spec.labels.clone_from(labels),
-            Setting::Isolation(isolation) => policy.isolation = *isolation,
-            Setting::Effort(effort) => policy.effort = *effort,
-            Setting::Start(time) => policy.bounds.start = *time,
-            Setting::End(time) => policy.bounds.end = *time,
-            Setting::OccurrencesMax(most) => policy.bounds.occurrences_max = *most,
-            Setting::Expire(time) => policy.bounds.expire = *time,
-            Setting::Jitter(jitter) => policy.jitter = *jitter,
-            Setting::MisfireMode(mode) => policy.misfire.mode = *mode,
-            Setting::MisfireGrace(grace) => policy.misfire.grace = *grace,
-            Setting::MisfireWindow(window) => policy.misfire.window = *window,
-            Setting::MisfireCap(cap) => policy.misfire.cap = *cap,
-            Setting::Overlap(overlap) => policy.overlap = *overlap,
-            Setting::Retry(retry) => policy.retry = *retry,
+            Setting::Isolation(isolation) => spec.policy.isolation = *isolation,
+            Setting::Effort(effort) => spec.policy.effort = *effort,
+            Setting::Start(time) => spec.policy.bounds.start = *time,
+            Setting::End(time) => spec.policy.bounds.end = *time,
+            Setting::OccurrencesMax(most) => spec.policy.bounds.occurrences_max = *most,
+            Setting::Expire(time) => spec.policy.bounds.expire = *time,
+            Setting::Jitter(jitter) => spec.policy.jitter = *jitter,
+            Setting::MisfireMode(mode) => spec.policy.misfire.mode = *mode,
+            Setting::MisfireGrace(grace) => spec.policy.misfire.grace = *grace,
+            Setting::MisfireWindow(window) => spec.policy.misfire.window = *window,
+            Setting::MisfireCap(cap) => spec.policy.misfire.cap = *cap,
+            Setting::Overlap(overlap) => spec.policy.overlap = *overlap,
+            Setting::Retry(retry) => spec.policy.retry = *retry,
             Setting::Paused(_) => {}
         }
         Ok(())

@@ -5,40 +5,81 @@
 
 use super::{Policy, Target};
 use crate::hash;
-use crate::id::{NodeId, PoolId, TimerId, Uid};
+use crate::id::{NodeId, PoolId, Shared, TimerId, Uid, as_text};
 use crate::schedule::{BadSchedule, Cron, Schedule};
 use crate::time::{Millis, WallTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// What a timer is to do, when, where, and how well it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// What is the same for many timers is their [`Kind`], which they share and which is read and changed through this:
+/// `spec.policy`. A change makes a kind of its own.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Spec {
     /// When.
     pub schedule: Schedule,
-    /// Where.
-    pub placement: Placement,
-    /// The place that runs it: the name of a handler, or that of another target's place.
-    pub handler: HandlerName,
-    /// What a run is delivered to.
-    #[serde(default)]
-    pub target: Target,
     /// What is delivered.
     pub payload: Payload,
-    /// The media type of the payload; may be empty.
-    pub content_type: String,
-    /// How it is treated when things do not go by the plan.
-    #[serde(default)]
-    pub policy: Policy,
+    kind: Arc<Kind>,
+}
+
+/// What is the same for many timers: all that was asked for but when and with what payload.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// The place that runs it: the name of a handler, or that of another target's place.
+    pub handler: HandlerName,
+    /// Where.
+    pub placement: Placement,
     /// What it survives.
     pub durability: Durability,
+    /// What a run is delivered to.
+    pub target: Target,
+    /// How it is treated when things do not go by the plan.
+    pub policy: Policy,
+    /// The media type of the payload; may be empty.
+    pub content_type: String,
     /// The user's own keys and values.
     pub labels: BTreeMap<String, String>,
 }
 
+impl Deref for Spec {
+    type Target = Kind;
+    fn deref(&self) -> &Kind {
+        &self.kind
+    }
+}
+
+impl DerefMut for Spec {
+    fn deref_mut(&mut self) -> &mut Kind {
+        Arc::make_mut(&mut self.kind)
+    }
+}
+
 impl Spec {
+    /// What such a timer is to do.
+    #[must_use]
+    pub fn new(schedule: Schedule, payload: Payload, kind: Arc<Kind>) -> Self {
+        Self {
+            schedule,
+            payload,
+            kind,
+        }
+    }
+
+    /// What it has in common with others.
+    #[must_use]
+    pub fn kind(&self) -> &Arc<Kind> {
+        &self.kind
+    }
+
+    pub(crate) fn kind_mut(&mut self) -> &mut Arc<Kind> {
+        &mut self.kind
+    }
+
     /// The first nominal time of a timer that begins at `now`; a one-shot's may lie in the past.
     ///
     /// # Errors
@@ -69,7 +110,7 @@ impl Spec {
 }
 
 /// Where a timer may run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Placement {
     /// On any node of its pool.
     Movable,
@@ -105,8 +146,12 @@ impl Durability {
 }
 
 /// The name of a handler that workers attach with: 1 to 255 visible ASCII characters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct HandlerName(Arc<str>);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HandlerName(Shared);
+
+as_text!(HandlerName, "the name of a handler", |text| {
+    HandlerName::new(text).ok_or("is not 1 to 255 visible ASCII characters")
+});
 
 impl HandlerName {
     /// The longest handler name, in bytes.
@@ -117,25 +162,25 @@ impl HandlerName {
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=Self::LENGTH_MAX).contains(&text.len());
         let plain = text.chars().all(|c| c.is_ascii_graphic());
-        (fits && plain).then(|| Self(text.into()))
+        (fits && plain).then(|| Self(Shared::new(text)))
     }
 
     /// Whether it is kept for the places of targets that are no handlers.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with(super::PLACE_PREFIX)
+        self.as_str().starts_with(super::PLACE_PREFIX)
     }
 
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
 impl fmt::Display for HandlerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -157,7 +202,7 @@ impl Serialize for Payload {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(PayloadVisitor)
+        deserializer.deserialize_bytes(PayloadVisitor)
     }
 }
 
@@ -226,6 +271,7 @@ pub struct NewTimer {
     /// A fresh identity.
     pub uid: Uid,
     /// The request that asks for it.
+    #[serde(with = "crate::record::wide")]
     pub request: u128,
     /// When.
     pub when: When,
@@ -247,4 +293,30 @@ pub struct NewTimer {
     pub durability: Durability,
     /// The user's own keys and values.
     pub labels: BTreeMap<String, String>,
+}
+
+impl NewTimer {
+    /// What it has in common with others.
+    pub(super) fn kind(&self) -> Kind {
+        Kind {
+            handler: self.handler.clone(),
+            placement: self.placement.clone(),
+            durability: self.durability,
+            target: self.target.clone(),
+            policy: self.policy.clone(),
+            content_type: self.content_type.clone(),
+            labels: self.labels.clone(),
+        }
+    }
+
+    /// Whether this asks for a timer of that kind.
+    pub(super) fn is_of(&self, kind: &Kind) -> bool {
+        self.handler == kind.handler
+            && self.placement == kind.placement
+            && self.durability == kind.durability
+            && self.target == kind.target
+            && self.policy == kind.policy
+            && self.content_type == kind.content_type
+            && self.labels == kind.labels
+    }
 }

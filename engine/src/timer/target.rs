@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub const PLACE_PREFIX: &str = "dormouse:";
 
 /// What a run is delivered to.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Target {
     /// A worker that is attached for the handler of the place's name.
     #[default]
@@ -25,7 +25,7 @@ pub enum Target {
 }
 
 /// A request over HTTP, with the payload as its body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HttpTarget {
     /// `http` or `https`, without credentials.
     pub url: String,
@@ -42,7 +42,7 @@ pub struct HttpTarget {
 }
 
 /// An entry of the node's own list of commands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CommandTarget {
     /// Which entry.
     pub name: String,

@@ -111,11 +111,7 @@ fn create(id: &str, number: u128) -> Op {
 
 fn look(id: &str) -> Op {
     let timer = TimerId::new(id).unwrap();
-    let name = TimerName {
-        pool: pool(),
-        node: None,
-        timer,
-    };
+    let name = TimerName::new(pool(), None, timer);
     Op::Look { name }
 }
 

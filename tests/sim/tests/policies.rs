@@ -170,7 +170,11 @@ fn an_edit_while_a_migrator_runs_it_drops_that_run() {
         fates(&mut stage, timer, old.nominal),
         vec![Fate::Skipped(Skip::Superseded)]
     );
-    let last = stage.look(Who::Coordinator, timer).last.expect("it ran");
+    let last = stage
+        .look(Who::Coordinator, timer)
+        .last
+        .clone()
+        .expect("it ran");
     assert_eq!(last.ending, Ending::Done);
     assert_ne!(last.nominal, old.nominal);
 }

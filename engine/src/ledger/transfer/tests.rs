@@ -8,8 +8,8 @@ use crate::op::Change;
 use crate::record::{Key, Record};
 use crate::time::Millis;
 use crate::timer::{
-    Durability, Effort, Ending, HandlerName, NewTimer, Occurrence, Overlap, Payload, Phase, Policy,
-    When,
+    Begun, Durability, Effort, Ending, HandlerName, NewTimer, Occurrence, Overlap, Payload, Phase,
+    Policy, When,
 };
 use std::collections::BTreeMap;
 
@@ -177,9 +177,11 @@ fn nothing_of_any_line_is_in_flight_afterwards() {
     full.change(uid, |entry| {
         entry.timer.beside.push(Phase::Running {
             occurrence: Occurrence::fresh(NOW),
-            by: node("n2"),
-            started: NOW,
-            token,
+            run: Box::new(Begun {
+                by: node("n2"),
+                started: NOW,
+                token,
+            }),
         });
     });
     let facts = full.export(NOW).facts;
@@ -284,7 +286,7 @@ fn movable_timers_become_the_pools_and_pinned_ones_wait_for_their_home() {
     assert!(empty.first(&None).is_some(), "the pool watches over it");
     let waiting = timer(&empty, pinned);
     assert_eq!(
-        (waiting.home, waiting.awaits),
+        (waiting.home.clone(), waiting.awaits),
         (Some(node("n1")), Some(Awaits::Return))
     );
     greet(&mut empty, "n1");

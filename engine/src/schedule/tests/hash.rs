@@ -2,6 +2,7 @@
 
 use super::super::{Cron, Schedule};
 use super::at;
+use crate::record;
 use crate::time::WallTime;
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -120,8 +121,8 @@ fn a_seed_is_part_of_what_is_written_only_where_it_matters() {
     );
     let read: Cron = serde_json::from_str(&written).unwrap();
     assert_eq!((&read, times(&read, 5)), (&seeded, times(&seeded, 5)));
-    let bytes = rmp_serde::to_vec(&seeded).unwrap();
-    assert_eq!(rmp_serde::from_slice::<Cron>(&bytes).unwrap(), seeded);
+    let bytes = record::encode(&seeded);
+    assert_eq!(record::decode::<Cron>(b"c", &bytes).unwrap(), seeded);
 }
 
 #[test]

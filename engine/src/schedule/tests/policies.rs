@@ -2,6 +2,7 @@
 
 use super::super::{Cron, Dst, Gap, Overlap, Schedule, preview};
 use super::at;
+use crate::record;
 use crate::time::{Millis, WallTime};
 
 fn with(expression: &str, zone: &str, gap: Gap, overlap: Overlap) -> Schedule {
@@ -165,8 +166,8 @@ fn a_policy_is_part_of_what_is_written_unless_it_is_the_default() {
         other,
         "{text}"
     );
-    let bytes = rmp_serde::to_vec(&other).unwrap();
-    assert_eq!(rmp_serde::from_slice::<Cron>(&bytes).unwrap(), other);
+    let bytes = record::encode(&other);
+    assert_eq!(record::decode::<Cron>(b"c", &bytes).unwrap(), other);
     assert_eq!(other.with_dst(Dst::default()), cron);
 }
 

@@ -102,11 +102,9 @@ fn not_too_often(known: &Known, subject: &Subject, run: &Run) -> Result<(), Viol
 
 fn running(known: &Known, uid: Uid, timer: &Timer) -> Result<(), Violation> {
     let first = timer.lines().filter_map(|line| match line {
-        Phase::Running {
-            occurrence,
-            started,
-            ..
-        } if occurrence.attempt == 1 && !occurrence.manual => Some((occurrence.nominal, *started)),
+        Phase::Running { occurrence, run } if occurrence.attempt == 1 && !occurrence.manual => {
+            Some((occurrence.nominal, run.started))
+        }
         _ => None,
     });
     begun(known, uid, timer.generation, first)

@@ -49,15 +49,10 @@ impl Rule for Early {
 
 fn pulled_early(uid: Uid, timer: &Timer) -> Result<(), Violation> {
     match &timer.phase {
-        Phase::Running {
-            occurrence,
-            started,
-            by,
-            ..
-        } if *started < occurrence.nominal => {
+        Phase::Running { occurrence, run } if run.started < occurrence.nominal => {
             let what = format!(
-                "the run of {} was claimed for {by} at {started}",
-                occurrence.nominal
+                "the run of {} was claimed for {} at {}",
+                occurrence.nominal, run.by, run.started
             );
             Err(broken("nothing is pulled early", uid, what))
         }

@@ -51,8 +51,11 @@ fn settled(uid: Uid, timer: &Timer, clock: WallTime) -> Result<(), Violation> {
                     return Err(broken("nothing stays overdue", uid, what));
                 }
             }
-            Phase::Running { started, by, .. } if *started + LONG < clock => {
-                let what = format!("{by} runs it since {started}, and it is {clock}");
+            Phase::Running { run, .. } if run.started + LONG < clock => {
+                let what = format!(
+                    "{} runs it since {}, and it is {clock}",
+                    run.by, run.started
+                );
                 return Err(broken("nothing runs for ever", uid, what));
             }
             _ => {}

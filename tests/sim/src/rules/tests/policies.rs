@@ -232,10 +232,8 @@ fn an_edit_that_goes_back_in_time_is_rejected() {
         settings,
         etag: None,
     };
-    let edited = Timer {
-        generation: 2,
-        ..accepted(&recurring())
-    };
+    let mut edited = accepted(&recurring());
+    edited.generation = 2;
     answer(&mut tale, 10_000, (2, change(9, update)), edited);
     let Fact::Launched { mut run, .. } = launch_of(3_000, 1) else {
         unreachable!("it is a launch");
@@ -253,10 +251,9 @@ fn an_edit_that_goes_back_in_time_is_rejected() {
 }
 
 fn paused() -> Timer {
-    Timer {
-        paused: true,
-        ..accepted(&recurring())
-    }
+    let mut timer = accepted(&recurring());
+    timer.paused = true;
+    timer
 }
 
 #[test]
