@@ -8,7 +8,6 @@
     unsafe_code,
     reason = "only an allocator sees what is allocated, and to be one is an unsafe trait"
 )]
-
 #![expect(clippy::print_stdout, reason = "a bench tells its figures")]
 
 use dormouse_engine::base::{self, Base};

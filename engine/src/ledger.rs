@@ -12,6 +12,7 @@
 //! not facts of the ledger; the pool keeps them.
 
 mod claims;
+mod gone;
 mod judge;
 mod leaving;
 mod names;
