@@ -45,6 +45,7 @@ use crate::op::Op;
 use crate::record::{Key, Record};
 use crate::time::{LogIndex, Millis, WallTime};
 use crate::timer::{HandlerName, Timer};
+use leaving::Parting;
 use serde::{Deserialize, Serialize};
 use stage::{Holding, Stages};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +73,7 @@ pub struct Ledger {
     homes: BTreeMap<Home, Holding>,
     stages: Stages,
     /// Nodes that have left, and whose timers are becoming the pool's.
-    leaving: BTreeSet<NodeId>,
+    leaving: BTreeMap<NodeId, Parting>,
     claims: BTreeMap<NodeId, BTreeSet<Uid>>,
     /// Timers at which something has to be looked when their home moves.
     apart: BTreeMap<NodeId, BTreeSet<Uid>>,
@@ -304,7 +305,7 @@ impl Ledger {
     fn first_of(&self, home: &Home) -> Option<(WallTime, Uid)> {
         let own = self.homes.get(home).and_then(|it| it.queue.first());
         let Some(node) = home else {
-            let left = self.leaving.iter().map(|node| Some(node.clone()));
+            let left = self.leaving.keys().map(|node| Some(node.clone()));
             let left = left.filter_map(|home| self.first_of(&home));
             return left.chain(own.copied()).min();
         };

@@ -8,8 +8,9 @@ use dormouse_engine::base::{self, Base};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::hierarchy::Cover;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
-use dormouse_engine::message::{Heartbeat, NodeMessage};
+use dormouse_engine::message::{CoordinatorMessage, Heartbeat, MessageLimits, NodeMessage, Reply};
 use dormouse_engine::op::{Activity, Answer, Cancelled, Change, NewTime, Op, RearmMode, Refusal};
+use dormouse_engine::planted::{self, Fault};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::record::NO_FACTS;
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
@@ -30,6 +31,9 @@ struct Cell {
     runs: Vec<(NodeId, Run)>,
     /// Runs do not come to an end.
     hold_runs: bool,
+    /// How much goes into one message, and the most timers that one had.
+    limits: MessageLimits,
+    largest: usize,
     asks: u64,
 }
 
@@ -43,15 +47,30 @@ fn node(name: &str) -> NodeId {
     NodeId::new(name).unwrap()
 }
 
+fn timers_told(message: &CoordinatorMessage) -> usize {
+    match message {
+        CoordinatorMessage::Answer(answer) => match &answer.reply {
+            Reply::Page(page) => page.changed.len() + page.gone.len(),
+            Reply::Resumed(resumed) => resumed.changed.len() + resumed.gone.len(),
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
 impl Cell {
     fn new(nodes: &[(&str, &str)]) -> Self {
+        Self::with_limits(nodes, MessageLimits::default())
+    }
+
+    fn with_limits(nodes: &[(&str, &str)], limits: MessageLimits) -> Self {
         let config = pool::Config {
             pool: PoolId::new("default").unwrap(),
             ledger: 77,
             lease: Millis(10_000),
             wake_grace: Millis(2_000),
             group_capacity: 8,
-            message: Default::default(),
+            message: limits,
         };
         let (pool, first) = Pool::recover(config, NO_FACTS, time(0)).unwrap();
         assert!(first.effects.is_empty());
@@ -63,6 +82,8 @@ impl Cell {
             answers: BTreeMap::new(),
             runs: Vec::new(),
             hold_runs: false,
+            limits,
+            largest: 0,
             asks: 0,
         };
         for (name, rack) in nodes {
@@ -79,7 +100,7 @@ impl Cell {
             rack: RackId::new(rack).unwrap(),
             incarnation: u128::from(self.now),
             replicate_after: Millis(200),
-            message: Default::default(),
+            message: self.limits,
         };
         let (base, _) = Base::recover(config, NO_FACTS, time(self.now)).unwrap();
         self.bases.insert(node(name), base);
@@ -123,6 +144,7 @@ impl Cell {
         for effect in decision.effects {
             match effect {
                 pool::Effect::Send { link, message } => {
+                    self.largest = self.largest.max(timers_told(&message));
                     let name = self
                         .bases
                         .keys()
@@ -143,6 +165,9 @@ impl Cell {
         for effect in decision.effects {
             match effect {
                 base::Effect::Send(message) => {
+                    if let NodeMessage::Report(report) = &message {
+                        self.largest = self.largest.max(report.items.changed.len());
+                    }
                     let said = pool::Input::Said { link, message };
                     self.mail.push_back((name.clone(), Mail::Up(said)));
                 }
@@ -163,7 +188,9 @@ impl Cell {
                         self.mail.push_back((name.clone(), Mail::Down(settled)));
                     }
                 }
-                base::Effect::Stopped => {}
+                base::Effect::Stopped | base::Effect::Abandon { .. } => {}
+                // The network is perfect, and who has stopped needs none.
+                base::Effect::Reconnect => {}
                 other => panic!("{name} wants {other:?}"),
             }
         }
@@ -697,4 +724,140 @@ fn a_handler_is_at_no_place_of_another_target() {
         };
         assert_eq!(field, "timer.target.handler.name");
     }
+}
+
+/// Messages of at most three timers.
+const SMALL: MessageLimits = MessageLimits {
+    bytes: 1 << 20,
+    items: 3,
+};
+
+#[test]
+fn any_number_of_timers_moves_in_messages_of_a_bounded_size() {
+    let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
+    let durabilities = [
+        Durability::Ephemeral,
+        Durability::Local,
+        Durability::Replicated,
+    ];
+    for number in 0..30 {
+        let durability = durabilities[number % 3];
+        cell.create(
+            Some("n1"),
+            new(&format!("t{number:02}"), 20_000, durability),
+        );
+    }
+    let parked = cell.activity("n1", Activity::Idle);
+    assert!(
+        matches!(
+            parked,
+            Answer::Activity {
+                cover: Some(_),
+                uncovered: None
+            }
+        ),
+        "{parked:?}"
+    );
+    assert_eq!(cell.pool.ledger().len(), 30);
+    // Others change all of them while their home sleeps.
+    let names: Vec<TimerName> = cell
+        .pool
+        .ledger()
+        .entries()
+        .map(|it| it.timer.name.clone())
+        .collect();
+    for name in names {
+        cell.ask(None, Op::rearm(name, NewTime::After(Millis(15_000))));
+    }
+    cell.activity("n1", Activity::Active);
+    cell.pass(100);
+    let replicated = cell.pool.ledger().len();
+    assert_eq!(
+        (cell.largest, replicated),
+        (3, 10),
+        "the lighter ones are their home's alone"
+    );
+    cell.pass(20_000);
+    assert_eq!(cell.runs.len(), 30);
+    assert!(cell.runs.iter().all(|(name, _)| *name == node("n1")));
+    assert_eq!(cell.bases[&node("n1")].view(time(cell.now)).resyncs, 0);
+}
+
+#[test]
+fn a_node_that_leaves_gives_all_its_timers_to_the_pool() {
+    let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
+    for number in 0..30 {
+        cell.create(
+            Some("n1"),
+            new(&format!("t{number:02}"), 5_000, Durability::Local),
+        );
+    }
+    cell.stop("n1");
+    assert!(
+        cell.pool
+            .ledger()
+            .entries()
+            .all(|it| it.timer.home.is_none())
+    );
+    cell.pass(6_000);
+    assert_eq!(cell.runs.len(), 30);
+    assert!(cell.runs.iter().all(|(name, _)| *name == node("n2")));
+}
+
+/// A node that waits for a run to end has staged all but the last of its timers; then some are changed. Returns
+/// whether the node slept in the end, and how often it and the ledger did not know the same.
+fn change_what_is_staged(change: impl FnOnce(&mut Cell, &[TimerName])) -> (bool, u64) {
+    let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
+    let names: Vec<TimerName> = (0..12)
+        .map(|number| {
+            cell.create(
+                Some("n1"),
+                new(&format!("t{number:02}"), 60_000, Durability::Local),
+            )
+        })
+        .collect();
+    cell.hold_runs = true;
+    cell.create(Some("n1"), new("run", 10, Durability::Local));
+    cell.pass(100);
+    cell.asks += 1;
+    let (ask, op) = (
+        cell.asks,
+        Op::Activity {
+            node: node("n1"),
+            activity: Activity::Idle,
+        },
+    );
+    cell.mail
+        .push_back((node("n1"), Mail::Down(base::Input::Asked { ask, op })));
+    cell.pass(100);
+    assert_eq!(cell.pool.ledger().len(), 0, "what is staged is in no list");
+    change(&mut cell, &names);
+    cell.pass(10_000);
+    let asleep = cell.pool.ledger().len() >= 11;
+    (asleep, cell.bases[&node("n1")].view(time(cell.now)).resyncs)
+}
+
+fn cancel_one(cell: &mut Cell, names: &[TimerName]) {
+    cell.ask(Some("n1"), Op::cancel(names[0].clone()));
+}
+
+fn move_one(cell: &mut Cell, names: &[TimerName]) {
+    cell.ask(
+        Some("n1"),
+        Op::rearm(names[0].clone(), NewTime::After(Millis(70_000))),
+    );
+}
+
+#[test]
+fn what_changes_while_pieces_travel_is_told_before_the_close() {
+    assert_eq!(change_what_is_staged(cancel_one), (true, 0));
+    assert_eq!(change_what_is_staged(move_one), (true, 0));
+}
+
+#[test]
+fn a_home_and_a_ledger_that_do_not_know_the_same_find_out() {
+    let cancelled = || change_what_is_staged(cancel_one);
+    assert!(planted::with(Fault::KeepTheStagedTombstone, cancelled).1 > 0);
+    let moved = || change_what_is_staged(move_one);
+    assert!(planted::with(Fault::ForgetTheRounds, moved).1 > 0);
 }

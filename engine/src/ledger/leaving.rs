@@ -1,11 +1,19 @@
 //! Nodes that leave: their movable timers become the pool's, a piece in each turn, and are served as its own at once.
 
 use super::ownership::PER_PAGE_MAX;
-use super::{Home, Ledger, Stance};
+use super::{Entry, Home, Ledger, Stance};
 use crate::id::{NodeId, Uid};
 use crate::record::Key;
-use crate::time::WallTime;
+use crate::time::{LogIndex, WallTime};
 use crate::timer::{Awaits, Placement};
+use std::ops::Bound;
+
+/// How far the timers of a node that has left were gone through, in the order of their news. What is changed since is
+/// met again behind that, and is the pool's by then or waits for its home.
+pub(super) type Parting = (LogIndex, Uid);
+
+/// Before the first of all.
+const FIRST: Parting = (LogIndex(0), Uid(0));
 
 impl Ledger {
     /// The pool takes over the movable timers of a node that leaves; pinned ones stay and wait for it. What the node
@@ -17,66 +25,68 @@ impl Ledger {
             self.change_node(node, |n| n.stage = Some(attempt));
         }
         self.take_over(node, Stance::Left, now);
-        self.leaving.insert(node.clone());
+        self.leaving.insert(node.clone(), FIRST);
         self.turn.touched.insert(None);
         self.part(node, PER_PAGE_MAX);
     }
 
     /// After a start: who has left, and still has timers that are to be the pool's.
     pub(super) fn find_leaving(&mut self) {
-        let left = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.stance == Stance::Left);
-        let left: Vec<NodeId> = left.map(|(name, _)| name.clone()).collect();
-        self.leaving.extend(left);
+        let nodes = self.nodes.iter();
+        let left = nodes.filter(|(_, node)| node.stance == Stance::Left);
+        self.leaving = left.map(|(name, _)| (name.clone(), FIRST)).collect();
     }
 
     /// Makes some timers of those who have left the pool's. Returns whether there are more.
     pub(crate) fn part_some(&mut self) -> bool {
-        if let Some(node) = self.leaving.first().cloned() {
+        if let Some(node) = self.leaving.keys().next().cloned() {
             self.part(&node, PER_PAGE_MAX);
         }
         !self.leaving.is_empty()
     }
 
     fn part(&mut self, node: &NodeId, most: usize) {
-        let all = self.news_of_leaver(node).into_iter().flatten();
-        let uids: Vec<Uid> = all.take(most).collect();
-        let done = uids.len() < most;
-        for uid in uids {
-            let at = self.stamp();
-            self.change(uid, |entry| match entry.timer.spec.placement {
-                Placement::Movable => {
-                    entry.former = entry.timer.home.take();
-                    entry.stage = None;
-                }
-                Placement::Pinned(_) => {
-                    entry.timer.awaits = Some(Awaits::Return);
-                    entry.changed = at;
-                }
-            });
+        let Some(after) = self.leaving.get(node).copied() else {
+            return;
+        };
+        let own = self.homes.get(&Some(node.clone())).map(|it| &it.news);
+        let range = (Bound::Excluded(after), Bound::Unbounded);
+        let own = own.into_iter().flat_map(|news| news.range(range));
+        let mut next: Vec<_> = own.take(most).copied().collect();
+        let own_left = next.last().copied().filter(|_| next.len() == most);
+        let staged = self.stages.attached(node).map(|it| &it.holding.news);
+        let staged = staged.into_iter().flatten().take(most - next.len());
+        next.extend(staged.copied());
+        let done = next.len() < most;
+        for (_, uid) in next {
+            self.part_with(uid);
         }
         if done {
             self.leaving.remove(node);
             self.void_stage(node);
             self.change_node(node, |n| n.stage = None);
             self.forget_if_empty(node);
+        } else if let (Some(parting), Some(last)) = (self.leaving.get_mut(node), own_left) {
+            *parting = last;
         }
     }
 
-    /// Timers of a node that has left, and that have not been looked at since.
-    fn news_of_leaver(&self, node: &NodeId) -> [Vec<Uid>; 2] {
-        let own = self.homes.get(&Some(node.clone())).map(|it| &it.news);
-        let staged = self.stages.attached(node).map(|it| &it.holding.news);
-        let fresh = |uid: &Uid| {
-            let entry = self.timers.get(uid);
-            entry.is_some_and(|entry| entry.timer.awaits != Some(Awaits::Return))
-        };
-        [own, staged].map(|news| {
-            let uids = news.into_iter().flatten().map(|(_, uid)| *uid);
-            uids.take_while(fresh).take(PER_PAGE_MAX).collect()
-        })
+    fn part_with(&mut self, uid: Uid) {
+        let waits = |entry: &Entry| entry.timer.awaits == Some(Awaits::Return);
+        if self.timers.get(&uid).is_some_and(waits) {
+            return;
+        }
+        let at = self.stamp();
+        self.change(uid, |entry| match entry.timer.spec.placement {
+            Placement::Movable => {
+                entry.former = entry.timer.home.take();
+                entry.stage = None;
+            }
+            Placement::Pinned(_) => {
+                entry.timer.set_awaits(Some(Awaits::Return));
+                entry.changed = at;
+            }
+        });
     }
 
     /// A node that has left is remembered only while a timer, or somebody's change of one, waits for it.

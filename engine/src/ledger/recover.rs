@@ -31,7 +31,7 @@ impl Ledger {
             names: BTreeMap::new(),
             homes: BTreeMap::new(),
             stages: Stages::default(),
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             claims: BTreeMap::new(),
             apart: BTreeMap::new(),
             orphans: BTreeMap::new(),

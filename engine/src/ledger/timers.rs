@@ -308,7 +308,10 @@ impl Ledger {
 
     /// The first deadline of a home may have changed; what a leaver has not given up yet is the pool's.
     fn touch(&mut self, home: Home) {
-        if home.as_ref().is_some_and(|it| self.leaving.contains(it)) {
+        if home
+            .as_ref()
+            .is_some_and(|it| self.leaving.contains_key(it))
+        {
             self.turn.touched.insert(None);
         }
         self.turn.touched.insert(home);
