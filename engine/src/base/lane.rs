@@ -236,20 +236,25 @@ impl Base {
                 !light && entry.shipped == entry.timer.revision
             })
         };
-        let handed = std::mem::take(&mut items.handed).into_iter();
         // What was given back is handed over again only after it was taken, or in the same report.
         let untaken: BTreeSet<Uid> = self.lane.items.taken.iter().map(|(uid, _)| *uid).collect();
         let ready = |uid: &Uid| !untaken.contains(uid) && (told.contains(uid) || there(uid));
-        let (handed, later) = handed.partition(ready);
-        items.handed = handed;
-        let later: Vec<Uid> = later;
+        let handed: Vec<Uid> = items.handed.extract_if(.., |uid| !ready(uid)).collect();
+        // The end of a run counts only when its beginning is known.
+        let begun = |uid: &Uid| {
+            let untold = self.queues.unshipped.contains(uid) && !told.contains(uid);
+            !untold && !handed.contains(uid)
+        };
+        let outcomes = items.outcomes.extract_if(.., |(uid, ..)| !begun(uid));
+        let outcomes: Vec<_> = outcomes.collect();
         let known = |uid: &Uid| self.timers.get(uid).is_none_or(|entry| entry.shipped > 0);
-        let past = std::mem::take(&mut items.past).into_iter();
-        let (past, untold) = past.partition(|(uid, _)| told.contains(uid) || known(uid));
-        items.past = past;
-        let untold: Vec<_> = untold;
-        self.lane.items.handed.splice(..0, later);
-        self.lane.items.past.splice(..0, untold);
+        let past = items
+            .past
+            .extract_if(.., |(uid, _)| !told.contains(uid) && !known(uid));
+        let past: Vec<_> = past.collect();
+        self.lane.items.handed.splice(..0, handed);
+        self.lane.items.outcomes.splice(..0, outcomes);
+        self.lane.items.past.splice(..0, past);
     }
 
     fn is_unshipped(&self, entry: &Entry) -> bool {
