@@ -1,6 +1,6 @@
 //! Counts what the engine looks at: the nodes, slots and entries that a loop visits.
 //!
-//! Wherever a loop or a walk visits an entry, it says [`visit`]. Tests ask with `counted` how many an
+//! Wherever a loop or a walk visits an entry, it says `visit`. Tests ask with `counted` how many an
 //! operation took, and compare a small machine with a large one: a walk over everything shows as a number
 //! that grows with the machine. No time is measured, so no test depends on the speed of its computer.
 //!

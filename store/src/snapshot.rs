@@ -5,7 +5,7 @@
 //! ```
 //!
 //! What a file looks like inside is left to `blocks`, when one is made to `merging`. A crash between any two
-//! steps of [`publish`] leaves a directory that opens to the same state; the steps are numbered there.
+//! steps of `publish` leaves a directory that opens to the same state; the steps are numbered there.
 
 use crate::blocks::{BlockReader, Totals};
 use crate::directory::{private, set_aside, sync_dir};
@@ -121,7 +121,7 @@ impl Snapshots {
         }
     }
 
-    /// Takes notice of what [`publish`] has done.
+    /// Takes notice of what `publish` has done.
     pub(crate) fn note(&mut self, published: Published) {
         self.older.clear();
         if self.newest.at > 0 && self.newest.at < published.at {

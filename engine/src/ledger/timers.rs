@@ -233,7 +233,7 @@ impl Ledger {
         }
     }
 
-    /// When [`Ledger::prune`] has something to do.
+    /// When `prune` has something to do.
     #[must_use]
     pub fn prune_at(&self) -> Option<WallTime> {
         self.ended.first().map(|(until, _)| *until)

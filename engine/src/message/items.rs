@@ -25,7 +25,7 @@ pub struct Items {
     /// Timers given back to this home that it now owns, with their tokens as they were given; or of whose end it has
     /// heard.
     pub taken: Vec<(Uid, Token)>,
-    /// Answers to [`Order::Change`].
+    /// Answers to [`Order::Change`](super::Order::Change).
     pub answers: Vec<(u64, Answer)>,
     /// The deadline that this node is armed for.
     pub armed: Option<WallTime>,
@@ -33,7 +33,7 @@ pub struct Items {
     pub capacity: Option<Capacity>,
     /// Why this node must not be migrator or sentry, or that it may again; if that changed.
     pub eligible: Option<bool>,
-    /// The changes of [`Reply::Resumed`] up to here are durable at the node.
+    /// The changes of [`Reply::Resumed`](super::Reply::Resumed) up to here are durable at the node.
     pub resumed: Option<LogIndex>,
     /// What became of runs of this home's timers.
     pub past: Vec<(Uid, RunRecord)>,

@@ -1,7 +1,7 @@
 //! The steps of an occurrence: accept, begin, settle, end.
 //!
 //! Each step is a function of the record and the time; which tokens are handed out is the caller's affair. What a
-//! step has to tell of a run it notes in [`Timer::noted`].
+//! step has to tell of a run it notes in the timer itself.
 
 use super::past::shortened;
 use super::{
