@@ -4,11 +4,9 @@
 //! rounds it: eight bytes of its own for each piece, in steps of sixteen, at least 32. Payloads have 100 bytes. What
 //! a whole process takes is measured elsewhere.
 
-#![expect(
-    unsafe_code,
-    reason = "only an allocator sees what is allocated, and to be one is an unsafe trait"
-)]
 #![expect(clippy::print_stdout, reason = "a bench tells its figures")]
+
+mod counting;
 
 use dormouse_engine::base::{self, Base};
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, Uid};
@@ -17,38 +15,13 @@ use dormouse_engine::pool::{self, Pool};
 use dormouse_engine::record::NO_FACTS;
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{Durability, HandlerName, NewTimer, Payload, Placement, Timer, When};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Inputs of one turn.
 const TURN: u128 = 512;
 
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn rounded(size: usize) -> usize {
-    (size + 8).next_multiple_of(16).max(32)
-}
-
-// SAFETY: everything is the system allocator's work; this one only counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(rounded(layout.size()), Relaxed);
-        // SAFETY: the caller keeps the contract, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        HELD.fetch_sub(rounded(layout.size()), Relaxed);
-        // SAFETY: the caller keeps the contract, which is the same.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
+static ALLOCATOR: counting::Counting = counting::Counting;
 
 fn now() -> Now {
     Now {
@@ -128,9 +101,9 @@ fn pool(count: u128) -> Pool {
 }
 
 fn measure<T>(what: &str, count: u128, make: impl FnOnce() -> T) {
-    let before = HELD.load(Relaxed);
+    let before = counting::held();
     let made = make();
-    let held = HELD.load(Relaxed) - before;
+    let held = counting::held() - before;
     let each = held as u128 / count;
     println!("{what:<24} {count:>9} timers  {each:>5} B each");
     drop(made);

@@ -117,6 +117,11 @@ impl Timer {
         matches!(self.spec.placement, Placement::Movable)
     }
 
+    /// Whether it is its home's alone while that is active, and is handed over when that sleeps.
+    pub(crate) fn is_light(&self) -> bool {
+        self.is_movable() && !self.spec.durability.is_replicated()
+    }
+
     /// The main line and those beside it.
     pub fn lines(&self) -> impl Iterator<Item = &Phase> {
         std::iter::once(&self.phase).chain(&self.beside)

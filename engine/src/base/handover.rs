@@ -285,7 +285,7 @@ impl Base {
         let Some(attempt) = self.handover.open() else {
             return;
         };
-        for timer in timers.iter().filter(|timer| is_light(timer)) {
+        for timer in timers.iter().filter(|timer| timer.is_light()) {
             self.adjust(timer.uid, |entry| {
                 let before = entry.staged.filter(|staged| staged.attempt == attempt);
                 let revision = before.map_or(0, |staged| staged.revision);
@@ -334,11 +334,6 @@ impl Base {
     pub(super) fn is_there(&self, entry: &Entry) -> bool {
         entry.shipped > 0 || entry.offered || entry.is_light() && self.meta.stage != 0
     }
-}
-
-/// Whether this timer is staged rather than told.
-pub(super) fn is_light(timer: &Timer) -> bool {
-    timer.is_movable() && !timer.spec.durability.is_replicated()
 }
 
 /// How long a node whose timers change too fast goes on before it tries to sleep again.

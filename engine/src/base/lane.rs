@@ -1,6 +1,5 @@
 //! The lane: one report at a time, repeated until it is answered; everything that must arrive is in it.
 
-use super::handover::is_light;
 use super::{Base, Effect, Entry, Stance};
 use crate::id::Uid;
 use crate::message::{Act, Items, NodeMessage, Reply, Report, ReportAnswer};
@@ -14,6 +13,7 @@ use std::collections::BTreeSet;
 
 /// A report that is not answered for this long is said again.
 const REPEAT_AFTER: Millis = Millis(1_000);
+
 /// The one outstanding report, and what waits for the next.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
@@ -325,7 +325,7 @@ impl Base {
                 self.change_refused(timer.uid, refusal);
             }
             let revision = timer.revision;
-            let staged = is_light(timer) && !handed.contains(&timer.uid);
+            let staged = timer.is_light() && !handed.contains(&timer.uid);
             match stage.filter(|_| staged) {
                 Some(attempt) => self.note_staged(attempt, timer),
                 None => {

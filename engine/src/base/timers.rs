@@ -37,7 +37,7 @@ impl Entry {
 
     /// Whether it is this node's alone while the node is active, and may be handed over.
     pub(super) fn is_light(&self) -> bool {
-        self.timer.is_movable() && !self.timer.spec.durability.is_replicated()
+        self.timer.is_light()
     }
 
     /// Whether the coordinator has an older state of it: of a lighter timer, that was handed over once.

@@ -52,8 +52,7 @@ impl Ledger {
         let mut refused = Vec::new();
         let handed: BTreeSet<Uid> = items.handed.iter().copied().collect();
         for timer in &items.changed {
-            let light = timer.is_movable() && !timer.spec.durability.is_replicated();
-            let light = light && !handed.contains(&timer.uid);
+            let light = timer.is_light() && !handed.contains(&timer.uid);
             let judged = match tail.stage {
                 Some(attempt) if light => self.judge_staged(tail, attempt, timer),
                 _ => self.judge_change(tail, timer, now),

@@ -206,6 +206,9 @@ impl Ledger {
 
     fn announce(&mut self, most: usize) {
         use std::ops::Bound::{Excluded, Unbounded};
+        if most == 0 {
+            return;
+        }
         let Some((node, after)) = self.stages.unannounced.pop_first() else {
             return;
         };
@@ -218,9 +221,8 @@ impl Ledger {
             self.feed.changed(*uid);
             last = Some(name.clone());
         }
-        let more = last.is_some() && most > 0 || most == 0;
-        if more {
-            self.stages.unannounced.insert(node, last.or(after));
+        if last.is_some() {
+            self.stages.unannounced.insert(node, last);
         }
     }
 
