@@ -10,8 +10,8 @@ use dormouse_engine::id::{
 };
 use dormouse_engine::ledger::Sum;
 use dormouse_engine::message::{
-    Act, Active, CoordinatorMessage, Goodbye, Heartbeat, Hello, Idle, Items, NodeMessage, Order,
-    Page, Reply, Report, ReportAnswer, Resumed, Staged, Uncovered, Welcome,
+    Act, Active, Capacity, CoordinatorMessage, Goodbye, Heartbeat, Hello, Idle, Items, NodeMessage,
+    Order, Page, Reply, Report, ReportAnswer, Resumed, Staged, Uncovered, Welcome,
 };
 use dormouse_engine::op::{Activity, Answer, Cancelled, NewTime, Op, Refusal};
 use dormouse_engine::schedule::{Cron, Schedule};
@@ -358,6 +358,10 @@ fn run() -> impl Strategy<Value = Run> {
         )
 }
 
+fn capacity() -> impl Strategy<Value = Capacity> {
+    btree_map(handler(), any::<u32>(), 0..3)
+}
+
 fn items() -> impl Strategy<Value = Items> {
     let lists = (
         vec(timer(), 0..3),
@@ -373,7 +377,7 @@ fn items() -> impl Strategy<Value = Items> {
     );
     let state = (
         option::of(wall()),
-        option::of(btree_map(handler(), any::<u32>(), 0..3)),
+        option::of(capacity()),
         option::of(any::<bool>()),
         option::of(any::<u64>().prop_map(LogIndex)),
         option::of(any::<u64>()),
@@ -460,12 +464,14 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
             items,
         },
     );
-    let heartbeat =
-        (any::<u64>(), any::<u64>(), wall()).prop_map(|(session, sent, wall)| Heartbeat {
+    let heartbeat = (any::<u64>(), any::<u64>(), wall(), capacity()).prop_map(
+        |(session, sent, wall, wanted)| Heartbeat {
             session: Session(session),
             sent: BootTime(sent),
             wall,
-        });
+            wanted: wanted.into_keys().collect(),
+        },
+    );
     prop_oneof![
         hello.prop_map(NodeMessage::Hello),
         report.prop_map(NodeMessage::Report),
@@ -577,13 +583,14 @@ fn coordinator_message() -> impl Strategy<Value = CoordinatorMessage> {
         welcome().prop_map(CoordinatorMessage::Welcome),
         ".{0,9}".prop_map(|why| CoordinatorMessage::Rejected { why }),
         answered.prop_map(CoordinatorMessage::Answer),
-        (any::<u64>(), any::<u64>(), wall()).prop_map(|(session, sent, clock)| {
-            CoordinatorMessage::Pulse {
+        (any::<u64>(), any::<u64>(), wall(), capacity()).prop_map(
+            |(session, sent, clock, rooms)| CoordinatorMessage::Pulse {
                 session: Session(session),
                 sent: BootTime(sent),
                 clock,
+                rooms,
             }
-        }),
+        ),
         (any::<u64>(), order()).prop_map(|(session, order)| CoordinatorMessage::Order {
             session: Session(session),
             order

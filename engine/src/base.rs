@@ -17,6 +17,7 @@
 
 mod clock;
 mod desk;
+mod fire;
 mod given;
 mod handover;
 mod input;
@@ -24,8 +25,10 @@ mod lane;
 mod leaving;
 mod link;
 mod ops;
+mod others;
 mod past;
 mod pulled;
+mod queues;
 mod recover;
 mod resume;
 mod runs;
@@ -36,6 +39,7 @@ mod tokens;
 mod view;
 
 pub use input::{Config, Effect, Input};
+pub use others::WANTED_MAX;
 pub use recover::Stored;
 pub use view::{State, View};
 
@@ -50,12 +54,14 @@ use crate::message::{CoordinatorMessage, LedgerId};
 use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
-use crate::timer::{HandlerName, Timer};
+use crate::timer::Timer;
 use clock::Clock;
 use desk::Desk;
 use handover::Handover;
 use lane::Lane;
 use link::Link;
+use others::Others;
+use queues::Queues;
 use resume::{Retelling, Returning};
 use runs::Runs;
 use serde::{Deserialize, Serialize};
@@ -82,6 +88,7 @@ pub struct Base {
     lane: Lane,
     desk: Desk,
     runs: Runs,
+    others: Others,
     rest: Rest,
     handover: Handover,
     returning: Option<Returning>,
@@ -94,6 +101,8 @@ pub struct Base {
     last_turn: Option<BootTime>,
     dirty: BTreeSet<Key>,
     effects: Vec<Effect>,
+    /// The last turn had more to begin than a turn may.
+    more: bool,
 }
 
 /// The base's durable facts about itself.
@@ -133,8 +142,6 @@ struct Entry {
     run: Option<(WallTime, Token)>,
     /// It is due and waits for a free worker here, since then.
     starved: Option<BootTime>,
-    /// When it began to wait it could begin only with a claim of the coordinator.
-    claimed: bool,
 }
 
 /// What the ledger's stage has of a timer.
@@ -151,33 +158,6 @@ struct Known {
     shipped: u64,
     offered: bool,
     held: bool,
-}
-
-/// What waits for its time, and what has ended.
-#[derive(Debug, Default)]
-struct Queues {
-    pinned: BTreeSet<(WallTime, Uid)>,
-    movable: BTreeSet<(WallTime, Uid)>,
-    /// Due timers that wait for a free worker here.
-    starved: BTreeMap<Starving, BTreeSet<(WallTime, Uid)>>,
-    ended: BTreeSet<(WallTime, Uid)>,
-    /// Replicated timers whose newest revision the coordinator does not have.
-    unshipped: BTreeSet<Uid>,
-    /// Timers of the lighter classes of which the coordinator has an older state: they were handed over once.
-    stale: BTreeSet<Uid>,
-    /// Timers of the lighter classes that the coordinator may have beside what was handed over.
-    there: BTreeSet<Uid>,
-    /// Timers that others have.
-    held: BTreeSet<Uid>,
-}
-
-/// What a due timer that has no worker waits for; only a movable one can be handed to others.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Starving {
-    handler: HandlerName,
-    movable: bool,
-    /// It may begin only with a claim of the coordinator.
-    claimed: bool,
 }
 
 /// Whether the node owns its movable timers.
@@ -204,9 +184,12 @@ impl Base {
         }
         self.settle_late(now);
         self.prune(now);
-        self.keep_link(now);
         self.keep_rest(now);
-        self.fire(now);
+        // What falls due leaves before everything that was asked: nothing of a turn stops a fire.
+        let said = std::mem::take(&mut self.effects);
+        self.more = self.fire(now);
+        self.effects.extend(said);
+        self.keep_link(now);
         self.offer_what_was_declined(now);
         self.expire_asks(now);
         self.ship(now);
@@ -214,7 +197,7 @@ impl Base {
         Decision {
             records: self.take_records(),
             effects: std::mem::take(&mut self.effects),
-            more: false,
+            more: self.more,
         }
     }
 
@@ -224,7 +207,7 @@ impl Base {
             Input::Disconnected => self.disconnected(),
             Input::Heard(message) => self.hear(now, message),
             Input::Asked { ask, op } => self.ask(now, desk::Origin::Ask(ask), op),
-            Input::Workers { places } => self.set_places(places),
+            Input::Workers { places } => self.set_places(now, places),
             Input::Settled {
                 uid,
                 token,
@@ -245,8 +228,9 @@ impl Base {
                 session,
                 sent,
                 clock,
+                rooms,
             } => {
-                self.pulse(now, session, (sent, clock));
+                self.pulse(now, session, (sent, clock), rooms);
             }
             CoordinatorMessage::Order { session, order } => self.ordered(now, session, order),
             CoordinatorMessage::Forwarded { id, answer } => self.forwarded(id, answer),

@@ -101,7 +101,7 @@ pub struct Hello {
 }
 
 /// Renews the lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
     /// Of which session.
     pub session: Session,
@@ -109,6 +109,9 @@ pub struct Heartbeat {
     pub sent: BootTime,
     /// Its UTC clock, to measure the skew.
     pub wall: WallTime,
+    /// Handlers that its timers wait for and that other nodes may have room for; at most
+    /// [`WANTED_MAX`](crate::base::WANTED_MAX).
+    pub wanted: Vec<HandlerName>,
 }
 
 /// The one outstanding report of a node.
@@ -201,6 +204,8 @@ pub enum CoordinatorMessage {
         sent: BootTime,
         /// The coordinator's UTC clock, which decides.
         clock: WallTime,
+        /// How many runs of the wanted handlers other nodes have free places for.
+        rooms: Capacity,
     },
     /// Something to do.
     Order {

@@ -6,6 +6,7 @@
 use crate::id::TimerName;
 use crate::message::MessageLimits;
 use crate::op::Answer;
+use crate::steps;
 use crate::timer::{RunRecord, Timer};
 use std::cmp::Ordering;
 
@@ -132,6 +133,7 @@ pub(crate) fn cut<T: Weigh>(limit: usize, items: impl Iterator<Item = T>) -> (Ve
     let mut room = Room::new(limit);
     let mut page = Vec::new();
     for item in items {
+        steps::visit();
         if !room.take(item.weight()) {
             return (page, true);
         }

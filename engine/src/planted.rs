@@ -119,6 +119,10 @@ pub enum Fault {
     TrustTheOldStage,
     /// Heartbeats renew what was given to a node that may never have heard of it.
     RenewTheUnspoken,
+    /// A node begins everything that is due in one turn.
+    FireAllAtOnce,
+    /// A node without a worker hands over to others whether they have one or not.
+    HandWithoutRoom,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -13,6 +13,7 @@
 
 mod backlog;
 mod duty;
+mod elsewhere;
 mod greeting;
 mod idle;
 mod input;

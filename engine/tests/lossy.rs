@@ -434,8 +434,9 @@ fn what_was_asked_of_a_home_before_it_was_lost_is_not_done_after_it_is_back() {
 
 #[test]
 fn what_is_cancelled_while_others_have_it_is_gone_at_home_too() {
-    let mut cell = Cell::new(&["n1"]);
+    let mut cell = Cell::new(&["n1", "n2"]);
     cell.workers("n1", 0);
+    cell.runs_last = true;
     let name = cell.create(Some("n1"), new("l", 500, Durability::Local));
     cell.pass(1_000);
     assert!(cell.pool.ledger().named(&name).unwrap().held.is_some());

@@ -482,6 +482,7 @@ fn a_coordinator_that_did_not_run_hears_the_waiting_renewals_before_it_takes_any
         session,
         sent: boot,
         wall,
+        wanted: Vec::new(),
     };
     let renewal = pool::Input::Said {
         link: Link(1),
@@ -552,6 +553,7 @@ fn a_node_whose_clock_is_off_is_not_eligible_and_says_so() {
         session: cell.pool.view().nodes[0].session,
         sent: time(0).boot,
         wall: WallTime(time(cell.now).wall.0 + ahead),
+        wanted: Vec::new(),
     };
     let message = dormouse_engine::message::NodeMessage::Heartbeat(heartbeat);
     let said = pool::Input::Said {
@@ -860,4 +862,47 @@ fn a_home_and_a_ledger_that_do_not_know_the_same_find_out() {
     assert!(planted::with(Fault::KeepTheStagedTombstone, cancelled).1 > 0);
     let moved = || change_what_is_staged(move_one);
     assert!(planted::with(Fault::ForgetTheRounds, moved).1 > 0);
+}
+
+/// How many of 30 due timers a node without a worker hands over to two others with 10 places each.
+fn handed_by_a_node_without_a_worker() -> usize {
+    let mut cell = trio();
+    cell.hold_runs = true;
+    let places = BTreeMap::new();
+    let workers = Mail::Down(base::Input::Workers { places });
+    cell.mail.push_back((node("n1"), workers));
+    cell.settle();
+    let names: Vec<TimerName> = (0..30)
+        .map(|n| cell.create(Some("n1"), new(&format!("t{n}"), 100, Durability::Local)))
+        .collect();
+    cell.pass(5_000);
+    let ledger = cell.pool.ledger();
+    let handed = names.iter().filter(|name| ledger.named(name).is_some());
+    handed.count()
+}
+
+#[test]
+fn a_node_hands_over_only_what_others_have_room_for() {
+    assert_eq!(handed_by_a_node_without_a_worker(), 20);
+    let planted = planted::with(Fault::HandWithoutRoom, handed_by_a_node_without_a_worker);
+    assert_eq!(planted, 30, "the fault is missed");
+}
+
+#[test]
+fn what_nobody_else_has_room_for_stays_at_home_until_somebody_has() {
+    let mut cell = trio();
+    for name in ["n1", "n2", "n3"] {
+        let places = BTreeMap::new();
+        let workers = Mail::Down(base::Input::Workers { places });
+        cell.mail.push_back((node(name), workers));
+    }
+    cell.settle();
+    let name = cell.create(Some("n1"), new("t", 100, Durability::Local));
+    cell.pass(5_000);
+    assert!(cell.pool.ledger().named(&name).is_none());
+    let places = BTreeMap::from([(HandlerName::new("h").unwrap(), 1)]);
+    let workers = Mail::Down(base::Input::Workers { places });
+    cell.mail.push_back((node("n3"), workers));
+    cell.pass(1_500);
+    assert_eq!(cell.ran(), [("n3", "t")]);
 }

@@ -4,7 +4,7 @@
 
 use super::*;
 use dormouse_engine::id::{Epoch, Session};
-use dormouse_engine::message::{Heartbeat, Welcome};
+use dormouse_engine::message::{Capacity, Heartbeat, Welcome};
 use dormouse_engine::time::{BootTime, Millis, WallTime};
 use dormouse_proto::v1;
 use std::net::SocketAddr;
@@ -85,6 +85,7 @@ fn pulse() -> CoordinatorMessage {
         session: Session(1),
         sent: BootTime(0),
         clock: WallTime(0),
+        rooms: Capacity::new(),
     }
 }
 
@@ -93,6 +94,7 @@ fn heartbeat() -> NodeMessage {
         session: Session(1),
         sent: BootTime(0),
         wall: WallTime(0),
+        wanted: Vec::new(),
     })
 }
 

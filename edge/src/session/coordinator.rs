@@ -1,6 +1,7 @@
 //! What a coordinator says.
 
 use super::Unread;
+use super::node;
 use super::parts::{self, Read};
 use crate::answer;
 use dormouse_engine::hierarchy::{Cover, WhyNot};
@@ -25,10 +26,12 @@ pub fn write_coordinator(message: CoordinatorMessage) -> v1::CoordinatorMessage 
             session,
             sent,
             clock,
+            rooms,
         } => Message::Pulse(v1::Pulse {
             session: session.0,
             sent_boot_ms: sent.0,
             clock: Some(answer::timestamp(clock)),
+            rooms: (!rooms.is_empty()).then(|| node::write_capacity(rooms)),
         }),
         CoordinatorMessage::Order { session, order } => Message::Order(v1::Order {
             session: session.0,
@@ -61,6 +64,7 @@ pub fn read_coordinator(message: v1::CoordinatorMessage) -> Result<CoordinatorMe
             session: Session(pulse.session),
             sent: BootTime(pulse.sent_boot_ms),
             clock: parts::read_time("pulse.clock", pulse.clock.as_ref())?,
+            rooms: node::read_capacity(pulse.rooms.unwrap_or_default())?,
         }),
         Message::Order(order) => read_order(order).map_err(|it| it.within("order")),
         Message::Forwarded(forwarded) => Ok(CoordinatorMessage::Forwarded {

@@ -3,6 +3,7 @@
 use super::Unread;
 use super::parts::{self, Read};
 use crate::answer;
+use dormouse_engine::base::WANTED_MAX;
 use dormouse_engine::id::{Epoch, NodeId, PoolId, RackId, Session, Token, Uid};
 use dormouse_engine::message::{
     Act, Active, Capacity, Goodbye, Heartbeat, Hello, Idle, Items, NodeMessage, Report,
@@ -82,14 +83,18 @@ fn write_heartbeat(heartbeat: Heartbeat) -> v1::Heartbeat {
         session: heartbeat.session.0,
         sent_boot_ms: heartbeat.sent.0,
         wall_time: Some(answer::timestamp(heartbeat.wall)),
+        wanted: heartbeat.wanted.iter().map(ToString::to_string).collect(),
     }
 }
 
 fn read_heartbeat(heartbeat: &v1::Heartbeat) -> Read<NodeMessage> {
+    let wanted = heartbeat.wanted.iter().take(WANTED_MAX);
+    let wanted = wanted.map(|handler| parts::read_handler("wanted", handler));
     Ok(NodeMessage::Heartbeat(Heartbeat {
         session: Session(heartbeat.session),
         sent: BootTime(heartbeat.sent_boot_ms),
         wall: parts::read_time("wall_time", heartbeat.wall_time.as_ref())?,
+        wanted: wanted.collect::<Read<_>>()?,
     }))
 }
 
@@ -221,7 +226,7 @@ fn read_taken(field: &str, taken: v1::TakenTimer) -> Read<(Uid, Token)> {
     Ok((uid, Token(taken.token)))
 }
 
-fn write_capacity(capacity: Capacity) -> v1::Capacity {
+pub(super) fn write_capacity(capacity: Capacity) -> v1::Capacity {
     let handlers = capacity
         .into_iter()
         .map(|(handler, places)| (handler.to_string(), places));
@@ -230,7 +235,7 @@ fn write_capacity(capacity: Capacity) -> v1::Capacity {
     }
 }
 
-fn read_capacity(capacity: v1::Capacity) -> Read<Capacity> {
+pub(super) fn read_capacity(capacity: v1::Capacity) -> Read<Capacity> {
     let handlers = capacity
         .handlers
         .into_iter()

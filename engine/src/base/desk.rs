@@ -7,6 +7,7 @@ use super::{Base, Effect};
 use crate::id::Uid;
 use crate::message::NodeMessage;
 use crate::op::{Answer, Op, Refusal};
+use crate::steps;
 use crate::time::{BootTime, Millis, Now};
 use crate::timer::Timer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ const RETRY_AFTER: Millis = Millis(1_000);
 const REMEMBERED_MAX: usize = 1_024;
 
 /// Who asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
     /// An application, through the agent's API.
     Ask(u64),
@@ -33,36 +34,118 @@ pub(super) struct Desk {
     /// New REPLICATED timers, until the coordinator has them.
     pub(super) proposed: BTreeMap<Uid, Proposal>,
     /// Changes of REPLICATED timers that are made here, until the coordinator has them.
-    pub(super) changes: Vec<Change>,
+    changes: BTreeMap<ChangeKey, (Origin, Answer)>,
     /// Timers whose end is done only when the coordinator has it.
     pub(super) ends: BTreeSet<Uid>,
     pub(super) forwards: BTreeMap<u64, (Origin, Op)>,
     pub(super) forwards_made: u64,
-    pub(super) deferred: Vec<(Origin, Op)>,
+    deferred: BTreeMap<u64, (Origin, Op)>,
+    /// The last number given to a change or to something deferred.
+    numbered: u64,
     /// Changes that the coordinator asked for, and their answers once there is one.
     pub(super) orders: BTreeMap<u64, Option<Answer>>,
-    pub(super) until: BTreeMap<u64, BootTime>,
+    asks: BTreeMap<u64, Asked>,
+    /// When what is asked and not answered is given up.
+    late: BTreeSet<(BootTime, u64)>,
 }
+
+/// What an application waits for.
+#[derive(Debug)]
+struct Asked {
+    until: BootTime,
+    place: Place,
+}
+
+/// Where an application waits: at one place at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// It is just being decided.
+    Nowhere,
+    /// For the node to sleep or to be awake.
+    Rest,
+    /// Until the node knows whether it sleeps.
+    Deferred(u64),
+    /// For the coordinator to have a change.
+    Change(ChangeKey),
+    /// For the coordinator to answer.
+    Forward(u64),
+    /// For the coordinator to have a new timer.
+    Proposal(Uid),
+}
+
+/// A change that the coordinator has to have: of which timer, from which revision on, and its own number.
+type ChangeKey = (Uid, u64, u64);
 
 #[derive(Debug)]
 pub(super) struct Proposal {
-    pub(super) timer: Timer,
-    pub(super) origins: Vec<Origin>,
+    timer: Timer,
+    origins: BTreeSet<Origin>,
     /// The coordinator may have it: it is proposed until that is known.
-    pub(super) offered: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct Change {
-    pub(super) uid: Uid,
-    pub(super) revision: u64,
-    pub(super) origin: Origin,
-    pub(super) answer: Answer,
+    offered: bool,
 }
 
 impl Desk {
     pub(super) fn proposed(&self) -> impl Iterator<Item = &Timer> {
         self.proposed.values().map(|proposal| &proposal.timer)
+    }
+
+    /// The coordinator has to have this timer first.
+    pub(super) fn propose(&mut self, timer: Timer, origin: Origin) {
+        let uid = timer.uid;
+        let proposal = Proposal {
+            timer,
+            origins: BTreeSet::new(),
+            offered: false,
+        };
+        self.proposed.insert(uid, proposal);
+        self.join_proposal(uid, origin);
+    }
+
+    /// Waits for what is proposed already.
+    pub(super) fn join_proposal(&mut self, uid: Uid, origin: Origin) {
+        self.note_place(&origin, Place::Proposal(uid));
+        if let Some(proposal) = self.proposed.get_mut(&uid) {
+            proposal.origins.insert(origin);
+        }
+    }
+
+    /// What nobody waits for and nobody was told of is not proposed any more.
+    fn leave_proposal(&mut self, uid: Uid, origin: &Origin) {
+        let Some(proposal) = self.proposed.get_mut(&uid) else {
+            return;
+        };
+        proposal.origins.remove(origin);
+        if proposal.origins.is_empty() && !proposal.offered {
+            self.proposed.remove(&uid);
+        }
+    }
+
+    /// Keeps an operation until it can be decided.
+    pub(super) fn defer(&mut self, origin: Origin, op: Op) {
+        self.numbered += 1;
+        self.note_place(&origin, Place::Deferred(self.numbered));
+        self.deferred.insert(self.numbered, (origin, op));
+    }
+
+    /// What was kept, in the order in which it was asked.
+    pub(super) fn take_deferred(&mut self) -> impl Iterator<Item = (Origin, Op)> + use<> {
+        std::mem::take(&mut self.deferred).into_values()
+    }
+
+    pub(super) fn note_place(&mut self, origin: &Origin, place: Place) {
+        if let Origin::Ask(ask) = origin
+            && let Some(asked) = self.asks.get_mut(ask)
+        {
+            asked.place = place;
+        }
+    }
+
+    /// Takes out the changes of a timer up to this revision.
+    fn take_changes(&mut self, uid: Uid, upto: u64) -> Vec<(Origin, Answer)> {
+        let done = self.changes.range((uid, 0, 0)..=(uid, upto, u64::MAX));
+        let done: Vec<ChangeKey> = done.map(|(key, _)| *key).collect();
+        let done = done.iter().inspect(|_| steps::visit());
+        done.filter_map(|key| self.changes.remove(key)).collect()
     }
 
     /// The coordinator is about to be told of this.
@@ -79,7 +162,7 @@ impl Desk {
 
     /// Timers of which a change waits for the coordinator.
     pub(super) fn changing(&self) -> impl Iterator<Item = Uid> {
-        self.changes.iter().map(|change| change.uid)
+        self.changes.keys().map(|(uid, _, _)| *uid)
     }
 
     /// Whether somebody waits for the coordinator to have a change.
@@ -88,7 +171,7 @@ impl Desk {
     }
 
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
-        self.until.values().min().copied()
+        self.late.first().map(|(until, _)| *until)
     }
 }
 
@@ -100,10 +183,17 @@ impl Base {
         {
             return;
         }
-        if let Origin::Ask(ask) = origin {
-            self.desk.until.insert(ask, now.boot + ANSWER_WITHIN);
-        }
+        let Origin::Ask(ask) = origin else {
+            return self.decide_op(now, origin, op);
+        };
+        let until = now.boot + ANSWER_WITHIN;
+        let place = Place::Nowhere;
+        self.desk.asks.insert(ask, Asked { until, place });
         self.decide_op(now, origin, op);
+        // Most are answered by now, and were never late.
+        if self.desk.asks.contains_key(&ask) {
+            self.desk.late.insert((until, ask));
+        }
     }
 
     /// An order that was heard before is answered as before, and not done again.
@@ -164,22 +254,18 @@ impl Base {
         if revision == u64::MAX {
             self.desk.ends.insert(uid);
         }
-        self.desk.changes.push(Change {
-            uid,
-            revision,
-            origin,
-            answer,
-        });
+        self.desk.numbered += 1;
+        let key = (uid, revision, self.desk.numbered);
+        self.desk.note_place(&origin, Place::Change(key));
+        self.desk.changes.insert(key, (origin, answer));
         self.lane.ship_by(now.boot);
     }
 
     /// The coordinator has not applied what the node told of a timer of its own: somebody else has run or
     /// changed it, or it is somebody else's.
     pub(super) fn change_refused(&mut self, uid: Uid, refusal: &Refusal) {
-        let of_it = |change: &mut Change| change.uid == uid;
-        let changes: Vec<Change> = self.desk.changes.extract_if(.., of_it).collect();
-        for change in changes {
-            self.answer(change.origin, Answer::Refused(refusal.clone()));
+        for (origin, _) in self.desk.take_changes(uid, u64::MAX) {
+            self.answer(origin, Answer::Refused(refusal.clone()));
         }
         if matches!(refusal, Refusal::Exists { .. }) {
             self.remove(uid);
@@ -191,10 +277,8 @@ impl Base {
         if revision == u64::MAX {
             self.desk.ends.remove(&uid);
         }
-        let done = |change: &mut Change| change.uid == uid && change.revision <= revision;
-        let done: Vec<Change> = self.desk.changes.extract_if(.., done).collect();
-        for change in done {
-            self.answer(change.origin, change.answer);
+        for (origin, answer) in self.desk.take_changes(uid, revision) {
+            self.answer(origin, answer);
         }
     }
 
@@ -213,6 +297,7 @@ impl Base {
             id,
             op: op.clone(),
         }));
+        self.desk.note_place(&origin, Place::Forward(id));
         self.desk.forwards.insert(id, (origin, op));
     }
 
@@ -238,9 +323,9 @@ impl Base {
     /// The node has lost its timers: whoever asked the coordinator meanwhile was answered by itself, and what was
     /// wanted before must not be done after that.
     pub(super) fn refuse_deferred_orders(&mut self) {
-        let ordered = |(origin, _): &mut (Origin, Op)| matches!(origin, Origin::Change(_));
-        let ordered: Vec<(Origin, Op)> = self.desk.deferred.extract_if(.., ordered).collect();
-        for (origin, _) in ordered {
+        let ordered = |_: &u64, (origin, _): &mut (Origin, Op)| matches!(origin, Origin::Change(_));
+        let ordered: Vec<_> = self.desk.deferred.extract_if(.., ordered).collect();
+        for (_, (origin, _)) in ordered {
             let answer = self.unavailable("this node has lost its timers meanwhile");
             self.answer(origin, answer);
         }
@@ -248,40 +333,37 @@ impl Base {
 
     /// Nobody waits for ever: what was asked is then not known to be done.
     pub(super) fn expire_asks(&mut self, now: Now) {
-        let late: Vec<u64> = self
-            .desk
-            .until
-            .iter()
-            .filter(|(_, until)| **until <= now.boot)
-            .map(|(ask, _)| *ask)
-            .collect();
-        for ask in late {
-            let origin = Origin::Ask(ask);
-            self.forget_ask(&origin);
-            self.answer(origin, Answer::Refused(self.silence()));
+        while let Some((until, ask)) = self.desk.late.first().copied() {
+            if until > now.boot {
+                return;
+            }
+            steps::visit();
+            self.forget_ask(ask);
+            self.answer(Origin::Ask(ask), Answer::Refused(self.silence()));
         }
     }
 
-    fn forget_ask(&mut self, origin: &Origin) {
-        self.rest.drop_waiting(origin);
-        self.desk.deferred.retain(|(waiting, _)| waiting != origin);
-        self.desk.changes.retain(|change| change.origin != *origin);
-        self.desk
-            .forwards
-            .retain(|_, (waiting, _)| waiting != origin);
-        for proposal in self.desk.proposed.values_mut() {
-            proposal.origins.retain(|waiting| waiting != origin);
+    /// Nobody waits there for an answer any more.
+    fn forget_ask(&mut self, ask: u64) {
+        let Some(asked) = self.desk.asks.get(&ask) else {
+            return;
+        };
+        let origin = Origin::Ask(ask);
+        match asked.place {
+            Place::Nowhere => {}
+            Place::Rest => self.rest.drop_waiting(&origin),
+            Place::Deferred(number) => drop(self.desk.deferred.remove(&number)),
+            Place::Change(key) => drop(self.desk.changes.remove(&key)),
+            Place::Forward(id) => drop(self.desk.forwards.remove(&id)),
+            Place::Proposal(uid) => self.desk.leave_proposal(uid, &origin),
         }
-        // What nobody waits for and nobody was told of is not proposed any more.
-        self.desk
-            .proposed
-            .retain(|_, proposal| !proposal.origins.is_empty() || proposal.offered);
     }
 
     pub(super) fn answer(&mut self, origin: Origin, answer: Answer) {
         match origin {
             Origin::Ask(ask) => {
-                if self.desk.until.remove(&ask).is_some() {
+                if let Some(asked) = self.desk.asks.remove(&ask) {
+                    self.desk.late.remove(&(asked.until, ask));
                     self.effects.push(Effect::Answer { ask, answer });
                 }
             }

@@ -22,6 +22,9 @@ impl Base {
             let unknown = !self.timers.contains_key(&uid)
                 && !self.gone.contains(&uid)
                 && self.departed.get(uid).is_none();
+            if held && newer {
+                self.note_came_back(now, &timer.spec.handler);
+            }
             if self.awaited.remove(&uid) || newer || unknown {
                 self.adopt(timer);
                 back.insert(uid);
@@ -38,6 +41,10 @@ impl Base {
     /// Timers that ended while others had them.
     pub(super) fn take_gone(&mut self, now: Now, gone: Vec<Uid>) {
         for uid in &gone {
+            let held = self.timers.get(uid).filter(|entry| entry.held);
+            if let Some(handler) = held.map(|entry| entry.timer.spec.handler.clone()) {
+                self.note_came_back(now, &handler);
+            }
             self.take_leave(now, *uid);
         }
         let ended = gone.into_iter().map(|uid| (uid, Token::default()));
@@ -57,28 +64,6 @@ impl Base {
                 .is_some_and(|entry| entry.is_light() && !self.is_there(entry))
             {
                 self.change_answered(uid, u64::MAX);
-            }
-        }
-        self.begin_what_waited_for_a_claim();
-    }
-
-    /// What could begin only with a claim while the coordinator had it may begin here.
-    fn begin_what_waited_for_a_claim(&mut self) {
-        let claimed = self
-            .queues
-            .starved
-            .iter()
-            .filter(|(starving, _)| starving.claimed);
-        let uids: Vec<Uid> = claimed
-            .flat_map(|(_, queue)| queue.iter().map(|(_, uid)| *uid))
-            .collect();
-        for uid in uids {
-            if self
-                .timers
-                .get(&uid)
-                .is_some_and(|entry| !self.must_be_claimed(entry))
-            {
-                self.adjust(uid, |entry| entry.starved = None);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::time::{BootTime, Millis, Now};
 use crate::timer::Timer;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A report that is not answered for this long is said again.
 const REPEAT_AFTER: Millis = Millis(1_000);
@@ -314,11 +314,10 @@ impl Base {
             Act::Goodbye(goodbye) => goodbye.attempt,
             Act::Stay | Act::Tail { .. } | Act::Active(_) => None,
         };
+        let refused: BTreeMap<Uid, &Refusal> =
+            refused.iter().rev().map(|(uid, why)| (*uid, why)).collect();
         for timer in &report.items.changed {
-            let refusal = refused
-                .iter()
-                .find(|(uid, _)| *uid == timer.uid)
-                .map(|(_, why)| why);
+            let refusal = refused.get(&timer.uid).copied();
             if !self.proposal_answered(timer, refusal)
                 && let Some(refusal) = refusal
             {

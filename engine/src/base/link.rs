@@ -3,7 +3,7 @@
 use super::{Base, Effect, Stance};
 use crate::hierarchy::Cover;
 use crate::id::{Epoch, Session};
-use crate::message::{Heartbeat, Hello, NodeMessage, Welcome};
+use crate::message::{Capacity, Heartbeat, Hello, NodeMessage, Welcome};
 use crate::pool::margin;
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
 
@@ -13,6 +13,8 @@ const CLASHES_MAX: usize = 3;
 const CLASH_WINDOW: Millis = Millis(60_000);
 /// The lease before the first welcome: only a bound for how late a run may be launched.
 const LEASE_UNKNOWN: Millis = Millis(10_000);
+/// Heartbeats are at least this far apart, unless the session is new.
+const BEAT_GAP: Millis = Millis(100);
 /// A hello that is not answered for this long is said again.
 const HELLO_AGAIN: Millis = Millis(2_000);
 
@@ -25,6 +27,8 @@ pub(super) struct Link {
     epoch: Epoch,
     lease_until: BootTime,
     heartbeat_at: BootTime,
+    /// When the last heartbeat went out.
+    beaten_at: BootTime,
     clashes: Vec<BootTime>,
 }
 
@@ -114,6 +118,7 @@ impl Base {
     pub(super) fn disconnected(&mut self) {
         self.link.phase = Phase::Down;
         self.restart_lane();
+        self.others.forget();
         self.refuse_forwards();
     }
 
@@ -208,11 +213,22 @@ impl Base {
         now: Now,
         session: Session,
         (sent, clock): (BootTime, WallTime),
+        rooms: Capacity,
     ) {
         if self.link.phase == Phase::Open(session) && sent <= now.boot {
             self.link.renew(sent);
             self.clock.measure(now, sent, clock);
+            self.others.told(rooms);
+            for handler in self.others.roomy() {
+                self.queues.starved.look_by(&handler, now.boot);
+            }
         }
+    }
+
+    /// A heartbeat has something to ask, and goes out before its time.
+    pub(super) fn beat_soon(&mut self, now: Now) {
+        let earliest = (self.link.beaten_at + BEAT_GAP).max(now.boot);
+        self.link.heartbeat_at = self.link.heartbeat_at.min(earliest);
     }
 
     /// Heartbeats while there is a lease to keep; a parked node has none and is silent.
@@ -233,10 +249,12 @@ impl Base {
 
     fn beat(&mut self, now: Now) {
         self.link.heartbeat_at = now.boot + self.link.beat_every();
+        self.link.beaten_at = now.boot;
         let heartbeat = Heartbeat {
             session: self.link.session(),
             sent: now.boot,
             wall: now.wall,
+            wanted: self.others.take_wanted(),
         };
         self.effects
             .push(Effect::Send(NodeMessage::Heartbeat(heartbeat)));

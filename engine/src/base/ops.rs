@@ -4,7 +4,7 @@
 //! it is in the journal, REPLICATED when the coordinator has committed it. What the node does not own is
 //! forwarded; what cannot be decided just now waits until the node knows whether it sleeps.
 
-use super::desk::{Origin, Proposal};
+use super::desk::Origin;
 use super::{Base, Entry, Stance};
 use crate::id::{TimerName, Uid};
 use crate::ledger::{cancelled, not_allowed, not_found, refuse_schedule, repeated};
@@ -18,7 +18,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 impl Base {
     pub(super) fn decide_op(&mut self, now: Now, origin: Origin, op: Op) {
         if self.must_defer(&op) {
-            return self.desk.deferred.push((origin, op));
+            return self.desk.defer(origin, op);
         }
         if let Some(answer) = self.answered_before(&op) {
             return self.answer_once_more(now, origin, &op, answer);
@@ -49,7 +49,7 @@ impl Base {
     }
 
     pub(super) fn run_deferred(&mut self, now: Now) {
-        for (origin, op) in std::mem::take(&mut self.desk.deferred) {
+        for (origin, op) in self.desk.take_deferred() {
             self.decide_op(now, origin, op);
         }
     }
@@ -64,8 +64,8 @@ impl Base {
             let answer = repeated(timer, &new);
             return self.answer(origin, answer);
         }
-        if let Some(proposal) = self.desk.proposed.get_mut(&new.uid) {
-            return proposal.origins.push(origin);
+        if self.desk.proposed.contains_key(&new.uid) {
+            return self.desk.join_proposal(new.uid, origin);
         }
         let fits = new.target.check_place(&new.handler);
         if let Err(refusal) = fits.and_then(|()| self.check_allowed(&new)) {
@@ -124,14 +124,7 @@ impl Base {
 
     /// The coordinator has to have it first.
     fn propose(&mut self, now: Now, origin: Origin, timer: Timer) {
-        self.desk.proposed.insert(
-            timer.uid,
-            Proposal {
-                timer,
-                origins: vec![origin],
-                offered: false,
-            },
-        );
+        self.desk.propose(timer, origin);
         self.lane.ship_by(now.boot);
     }
 
@@ -320,7 +313,7 @@ impl Base {
     fn change_elsewhere(&mut self, now: Now, origin: Origin, name: &TimerName, op: &Op) {
         let known = self.names.get(name).and_then(|uid| self.timers.get(uid));
         if known.is_some_and(|entry| !entry.timer.is_movable()) {
-            self.desk.deferred.push((origin, op.clone()));
+            self.desk.defer(origin, op.clone());
             return self.rouse(now);
         }
         self.forward_or(origin, op, name);

@@ -5,10 +5,12 @@ use super::desk::Desk;
 use super::handover::Handover;
 use super::lane::Lane;
 use super::link::Link;
+use super::others::Others;
+use super::queues::Queues;
 use super::runs::Runs;
 use super::sleep::Rest;
 use super::tokens::Tokens;
-use super::{Base, Config, Effect, Entry, Known, Meta, Queues, Stance};
+use super::{Base, Config, Effect, Entry, Known, Meta, Stance};
 use crate::decision::Decision;
 use crate::departed::{Departed, Farewell};
 use crate::feed::Feed;
@@ -90,6 +92,7 @@ impl Base {
             lane: Lane::default(),
             desk: Desk::default(),
             runs: Runs::default(),
+            others: Others::default(),
             rest: Rest::default(),
             handover: Handover::new(config.message),
             returning: None,
@@ -103,6 +106,7 @@ impl Base {
             dirty: BTreeSet::new(),
             effects: Vec::new(),
             config,
+            more: false,
         }
     }
 

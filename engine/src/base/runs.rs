@@ -3,9 +3,8 @@
 use super::{Base, Effect, Entry, SHIP_OUTCOMES_AFTER, Stance};
 use crate::id::{Token, Uid};
 use crate::message::Capacity;
-use crate::planted::{self, Fault};
-use crate::time::{Now, WallTime};
-use crate::timer::{HandlerName, Outcome, Phase, Run, Timer};
+use crate::time::Now;
+use crate::timer::{HandlerName, Outcome, Run, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many tokens of pulled runs are remembered, so that an order that is heard twice is done once.
@@ -41,14 +40,6 @@ impl Runs {
 
     pub(super) fn in_flight(&self) -> usize {
         self.flight.len()
-    }
-
-    /// The node's own timers with a run in flight.
-    pub(super) fn own_uids(&self) -> impl Iterator<Item = Uid> {
-        self.flight
-            .values()
-            .filter(|flight| flight.own)
-            .map(|flight| flight.run.uid)
     }
 
     pub(super) fn tokens(&self) -> Vec<Token> {
@@ -89,153 +80,21 @@ impl Runs {
 }
 
 impl Base {
-    pub(super) fn set_places(&mut self, places: Capacity) {
-        if self.runs.places != places {
-            self.lane.items.capacity = Some(places.clone());
-            self.runs.places = places;
-        }
-    }
-
-    /// Launches everything that is due, that the node may fire, and that a worker is free for.
-    pub(super) fn fire(&mut self, now: Now) {
-        self.fire_starved(now);
-        // What a node that leaves would begin ends with its process.
-        if self.stance != Stance::Leaving && self.may_fire_pinned(now) {
-            self.fire_queue(now, |base| base.queues.pinned.first().copied());
-        }
-        if self.stance != Stance::Parking && self.stance != Stance::Leaving {
-            self.fire_movable(now);
-        }
-    }
-
-    fn fire_movable(&mut self, now: Now) {
-        if self.stance == Stance::Active || planted::is(Fault::FireWithoutOwning) {
-            return self.fire_queue(now, |base| base.queues.movable.first().copied());
-        }
-        let clock = self.clock.read(now);
-        let due = self
-            .queues
-            .movable
-            .iter()
-            .take_while(|(due, _)| *due <= clock);
-        let alone: Vec<Uid> = due
-            .map(|(_, uid)| *uid)
-            .filter(|uid| self.timers.get(uid).is_some_and(|entry| self.owns(entry)))
-            .collect();
-        for uid in alone {
-            self.try_launch(now, uid);
-        }
-    }
-
-    fn fire_queue(
-        &mut self,
-        now: Now,
-        first: impl Fn(&Self) -> Option<(crate::time::WallTime, Uid)>,
-    ) {
-        let clock = self.clock.read(now);
-        while let Some((due, uid)) = first(self) {
-            if due > clock {
-                return;
-            }
-            self.try_launch(now, uid);
-        }
-    }
-
-    /// Launches what is due of a timer, or lets it wait for a worker; either way it leaves its queue.
-    pub(super) fn try_launch(&mut self, now: Now, uid: Uid) {
-        let isolated = |entry: &Entry| self.is_isolated(now, entry);
-        if self.timers.get(&uid).is_some_and(isolated) {
-            return self.wait_for_room(now, uid);
-        }
-        let Some(nominal) = self.make_ready(now, uid) else {
+    pub(super) fn set_places(&mut self, now: Now, places: Capacity) {
+        if self.runs.places == places {
             return;
-        };
-        let Some(entry) = self.timers.get(&uid) else {
-            return;
-        };
-        if self.must_be_claimed(entry) && self.may_hand() {
-            return self.hand(now, uid);
         }
-        if !self.must_be_claimed(entry) && self.runs.is_free(&entry.timer.spec.handler) {
-            self.launch_own(now, uid, nominal);
-        } else {
-            self.wait_for_room(now, uid);
-        }
+        self.lane.items.capacity = Some(places.clone());
+        let mut changed: BTreeSet<HandlerName> = places.keys().cloned().collect();
+        changed.extend(std::mem::replace(&mut self.runs.places, places).into_keys());
+        self.note_places(now, changed.into_iter());
     }
 
-    /// Out of the queue of what is due, so that it delays no other.
-    fn wait_for_room(&mut self, now: Now, uid: Uid) {
-        let waiting = self.timers.get(&uid);
-        let claimed = waiting.is_some_and(|entry| self.must_be_claimed(entry));
-        self.adjust(uid, |entry| {
-            entry.starved = Some(now.boot);
-            entry.claimed = claimed;
-        });
-    }
-
-    /// Applies misfire, overlap and expiry to what is due. What a later occurrence takes the place of is given up.
-    /// Returns the nominal time of what can begin.
-    fn make_ready(&mut self, now: Now, uid: Uid) -> Option<WallTime> {
-        let clock = self.clock.read(now);
-        let entry = self.timers.get(&uid)?;
-        let mut timer = entry.timer.clone();
-        let nominal = timer.ready(entry.flying(), clock);
-        if timer.revision == entry.timer.revision {
-            return nominal;
-        }
-        let unwritten = entry.run.filter(|(flying, _)| !timer.has(*flying));
-        let written = entry.timer.lines().filter_map(Phase::running);
-        let written = written
-            .map(|(token, _)| token)
-            .filter(|it| !timer.holds(*it));
-        let over: Vec<Token> = written.chain(unwritten.map(|(_, token)| token)).collect();
-        self.change(uid, |entry| entry.timer = timer);
-        self.abandon(now, &over);
-        self.ship_outcome(now, uid);
-        nominal
-    }
-
-    /// Whether the node has to wait for its lease before it fires this one.
-    pub(super) fn is_isolated(&self, now: Now, entry: &Entry) -> bool {
-        let shared = entry.timer.is_movable() && self.is_there(entry);
-        shared && entry.timer.spec.policy.holds() && !self.link.has_lease(now)
-    }
-
-    fn launch_own(&mut self, now: Now, uid: Uid, nominal: WallTime) {
-        let Some(entry) = self.timers.get(&uid) else {
-            return;
-        };
-        let token = self.tokens.next(entry.timer.token);
-        let clock = self.clock.read(now);
-        let mut begun = entry.timer.clone();
-        let Some(run) = begun.begin(nominal, &self.config.node, token, clock) else {
-            return;
-        };
-        if begun.writes_starts() {
-            // The coordinator may take it for a claim, and say so, when the timer is handed over.
-            self.runs.remember(token);
-            self.change(uid, |entry| {
-                entry.timer = begun;
-                entry.starved = None;
-            });
-            self.ship_outcome(now, uid);
-        } else {
-            self.adjust(uid, |entry| {
-                entry.run = Some((nominal, token));
-                entry.starved = None;
-            });
-        }
-        self.runs.begin(Flight {
-            run: run.clone(),
-            started: clock,
-            own: true,
-        });
-        let until = now.boot + self.link.lease();
-        self.effects.push(Effect::Launch {
-            run,
-            until,
-            from: now.boot,
-        });
+    /// A run is over: its place is free.
+    fn end_run(&mut self, token: Token) -> Option<Flight> {
+        let flight = self.runs.end(token)?;
+        self.queues.starved.note_room(&flight.run.handler);
+        Some(flight)
     }
 
     /// The timer as it would be if the start of its run in flight were written down; none if no run is, or it is.
@@ -248,7 +107,7 @@ impl Base {
     }
 
     /// What has become of a timer is told soon, if the coordinator has to know it.
-    fn ship_outcome(&mut self, now: Now, uid: Uid) {
+    pub(super) fn ship_outcome(&mut self, now: Now, uid: Uid) {
         if self.queues.unshipped.contains(&uid) {
             self.lane.ship_by(now.boot + SHIP_OUTCOMES_AFTER);
         }
@@ -263,7 +122,7 @@ impl Base {
         if self.stance == Stance::Parking && !pinned {
             return self.runs.late.push((uid, token, outcome));
         }
-        let Some(flight) = self.runs.end(token) else {
+        let Some(flight) = self.end_run(token) else {
             return;
         };
         self.rest.note_work(now);
@@ -329,7 +188,7 @@ impl Base {
     }
 
     pub(super) fn not_launched(&mut self, now: Now, uid: Uid, token: Token) {
-        let Some(flight) = self.runs.end(token) else {
+        let Some(flight) = self.end_run(token) else {
             return;
         };
         let written = |entry: &Entry| entry.timer.holds(token);
@@ -354,7 +213,7 @@ impl Base {
     /// The right to these runs is over.
     pub(super) fn abandon(&mut self, now: Now, tokens: &[Token]) {
         for token in tokens {
-            if let Some(flight) = self.runs.end(*token) {
+            if let Some(flight) = self.end_run(*token) {
                 self.give_up(now, &flight);
                 self.effects.push(Effect::Abandon { token: *token });
             }

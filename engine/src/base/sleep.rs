@@ -8,7 +8,7 @@
 //! ```
 //! A node that is wanted asleep and was woken for a deadline goes back to sleep when the work is done.
 
-use super::desk::Origin;
+use super::desk::{Origin, Place};
 use super::handover::{Left, RETRY_BUSY, back_off};
 use super::resume::Retelling;
 use super::{Base, Stance};
@@ -55,6 +55,8 @@ pub(super) struct Rest {
     resyncs_in_a_row: u32,
     /// What node and ledger knew when they last differed.
     differed: Option<(Sum, Sum)>,
+    /// Whether pinned timers fire in this turn.
+    pub(super) fires_pinned: bool,
 }
 
 impl Rest {
@@ -129,6 +131,7 @@ impl Base {
         self.rest.retry_at = now.boot;
         self.rest.linger_until = now.boot;
         self.rest.patience = None;
+        self.desk.note_place(&origin, Place::Rest);
         self.rest.waiting.push((origin, activity));
         match (activity, self.stance) {
             (Activity::Idle, Stance::Parked) => self.answer_sleepers(),

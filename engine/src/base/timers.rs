@@ -1,10 +1,12 @@
 //! The timers of a base and the queues over them; every change of a timer goes through here.
 
-use super::{Base, Entry, Known, Stance, Starving};
+use super::queues::{Sort, Standing};
+use super::starved::STARVE_MAX;
+use super::{Base, Entry, Known, Stance};
 use crate::id::Uid;
 use crate::ledger::Sum;
 use crate::record::{Key, Record};
-use crate::time::{Now, WallTime};
+use crate::time::{Millis, Now, WallTime};
 use crate::timer::{Durability, Effort, Timer};
 use serde::Serialize;
 
@@ -18,7 +20,6 @@ impl Entry {
             staged: None,
             run: None,
             starved: None,
-            claimed: false,
         }
     }
 
@@ -61,6 +62,13 @@ impl Entry {
     fn due(&self) -> Option<WallTime> {
         let due = self.timer.due_while(self.flying());
         due.filter(|_| !self.held)
+    }
+
+    /// When it would be due at the ledger, if it is movable and due or running here: then it is in no queue by that.
+    fn apart(&self) -> Option<WallTime> {
+        let apart = self.starved.is_some() || self.run.is_some();
+        let apart = apart && self.timer.is_movable() && !self.held;
+        self.timer.due().filter(|_| apart)
     }
 }
 
@@ -175,15 +183,28 @@ impl Base {
         if let Some(until) = entry.timer.kept_until().filter(|_| !entry.is_unshipped()) {
             self.queues.ended.insert((until, uid));
         }
+        if let Some(due) = entry.apart() {
+            self.queues.apart.insert((due, uid));
+        }
         let Some(due) = entry.due() else {
             return;
         };
-        let queue = match (entry.starved.is_some(), entry.timer.is_movable()) {
-            (true, _) => self.queues.starved.entry(starving(entry)).or_default(),
-            (false, true) => &mut self.queues.movable,
-            (false, false) => &mut self.queues.pinned,
+        let (sort, handler) = (entry.sort(), &entry.timer.spec.handler);
+        let Some(since) = entry.starved else {
+            return self.queues.due.insert(sort, handler, (due, uid));
         };
-        queue.insert((due, uid));
+        // Nobody has to be waited for if nobody is here, or if it is the coordinator who lets it begin.
+        let claimed = self.stands(sort) == Standing::Claimed;
+        let patient = self.runs.places().contains_key(handler) && !claimed;
+        let starved = &mut self.queues.starved;
+        starved.lines.insert(sort, handler, (due, uid));
+        if self.runs.is_free(handler) {
+            starved.note_room(handler);
+        }
+        let wait = if patient { STARVE_MAX } else { Millis(0) };
+        if sort != Sort::Pinned {
+            starved.look_by(handler, since + wait);
+        }
     }
 
     fn delist(&mut self, uid: Uid) {
@@ -201,16 +222,15 @@ impl Base {
         if let Some(until) = entry.timer.kept_until() {
             self.queues.ended.remove(&(until, uid));
         }
+        if let Some(due) = entry.apart() {
+            self.queues.apart.remove(&(due, uid));
+        }
         if let Some(due) = entry.due() {
-            let starving = starving(entry);
-            if let Some(queue) = self.queues.starved.get_mut(&starving) {
-                queue.remove(&(due, uid));
-                if queue.is_empty() {
-                    self.queues.starved.remove(&starving);
-                }
+            let (sort, handler) = (entry.sort(), &entry.timer.spec.handler);
+            match entry.starved {
+                Some(_) => self.queues.starved.remove(sort, handler, (due, uid)),
+                None => self.queues.due.remove(sort, handler, (due, uid)),
             }
-            self.queues.movable.remove(&(due, uid));
-            self.queues.pinned.remove(&(due, uid));
         }
     }
 
@@ -239,22 +259,15 @@ impl Base {
 
     /// The earliest movable deadline that the ledger would compute for this node, knowing what it knows.
     pub(super) fn first_movable(&self) -> Option<WallTime> {
-        let flying = self.runs.own_uids().filter_map(|uid| self.timers.get(&uid));
-        let starved = self.queues.starved.values().flatten();
-        let starved = starved.filter_map(|(_, uid)| self.timers.get(uid));
-        let apart = flying
-            .chain(starved)
-            .filter(|entry| entry.timer.is_movable() && !entry.held);
-        let queued = self.queues.movable.first().map(|(due, _)| *due);
-        apart
-            .filter_map(|entry| entry.timer.due())
-            .chain(queued)
-            .min()
+        let apart = self.queues.apart.first().map(|(due, _)| *due);
+        let sorts = Sort::MOVABLE.into_iter();
+        let queued = sorts.filter_map(|sort| self.queues.due.first(sort));
+        queued.chain(apart).min()
     }
 
     /// When the node wakes by itself.
     pub(super) fn first_pinned(&self) -> Option<WallTime> {
-        self.queues.pinned.first().map(|(due, _)| *due)
+        self.queues.due.first(Sort::Pinned)
     }
 
     pub(super) fn take_records(&mut self) -> Vec<Record> {
@@ -289,13 +302,5 @@ impl Base {
         if self.meta != before {
             self.dirty.insert(Key::Meta);
         }
-    }
-}
-
-fn starving(entry: &Entry) -> Starving {
-    Starving {
-        handler: entry.timer.spec.handler.clone(),
-        movable: entry.timer.is_movable(),
-        claimed: entry.claimed,
     }
 }

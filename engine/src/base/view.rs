@@ -1,5 +1,6 @@
 //! What a base looks like from outside, and when it wants to be called again.
 
+use super::queues::Sort;
 use super::{Base, Stance};
 use crate::hierarchy::Cover;
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session};
@@ -118,6 +119,7 @@ impl Base {
             self.desk.next_deadline(),
             self.starved_until(),
             self.pinned_deadline(),
+            self.last_turn.filter(|_| self.more),
         ];
         let boot = boot
             .into_iter()
@@ -141,11 +143,9 @@ impl Base {
 
     /// The first time on the clock that decides at which the base has something to do.
     fn next_wall(&self) -> Option<WallTime> {
-        let movable = match self.stance {
-            Stance::Active => self.queues.movable.first().map(|(due, _)| *due),
-            Stance::Apart => self.first_alone(),
-            Stance::Parking | Stance::Parked | Stance::Leaving => None,
-        };
+        let sorts = Sort::MOVABLE.into_iter();
+        let sorts = sorts.filter(|sort| self.may_fire(*sort));
+        let movable = sorts.filter_map(|sort| self.queues.due.first(sort)).min();
         let pinned = self
             .first_pinned()
             .filter(|_| self.rest.pinned_since.is_none() && self.stance != Stance::Leaving);
@@ -154,11 +154,5 @@ impl Base {
             .into_iter()
             .flatten()
             .min()
-    }
-
-    fn first_alone(&self) -> Option<WallTime> {
-        let mut queued = self.queues.movable.iter();
-        let alone = |uid| self.timers.get(uid).is_some_and(|entry| self.owns(entry));
-        queued.find(|(_, uid)| alone(uid)).map(|(due, _)| *due)
     }
 }

@@ -131,7 +131,7 @@ impl Pool {
             .or_insert_with(|| self.count_rooms(node))
     }
 
-    fn count_rooms(&self, node: &NodeId) -> BTreeMap<HandlerName, u32> {
+    pub(super) fn count_rooms(&self, node: &NodeId) -> BTreeMap<HandlerName, u32> {
         let Some(live) = self.live.get(node).filter(|live| live.link.is_some()) else {
             return BTreeMap::new();
         };

@@ -137,6 +137,7 @@ impl Pool {
             session: heartbeat.session,
             sent: heartbeat.sent,
             clock: now.wall,
+            rooms: self.rooms_elsewhere(&node, &heartbeat.wanted),
         };
         self.send(link, pulse);
     }

@@ -224,6 +224,7 @@ impl Node {
             session: self.owned.session,
             sent: boot,
             wall: now(),
+            wanted: Vec::new(),
         };
         self.tell(NodeMessage::Heartbeat(heartbeat)).await;
     }

@@ -1,0 +1,208 @@
+//! A base alone, without a coordinator: how much it does in one turn, and that a turn looks at nothing else.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use dormouse_engine::base::{Base, Config, Effect, Input};
+use dormouse_engine::decision::Decision;
+use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, Uid};
+use dormouse_engine::op::{Answer, Op};
+use dormouse_engine::planted::{self, Fault};
+use dormouse_engine::steps;
+use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
+use dormouse_engine::timer::{
+    Durability, HandlerName, NewTimer, Outcome, Payload, Placement, Run, When,
+};
+use std::collections::BTreeMap;
+
+const START: i64 = 1_800_000_000_000;
+
+fn time(ms: u64) -> Now {
+    Now {
+        wall: WallTime(START + i64::try_from(ms).unwrap()),
+        boot: BootTime(1_000 + ms),
+    }
+}
+
+fn handler(name: &str) -> HandlerName {
+    HandlerName::new(name).unwrap()
+}
+
+/// A node with these worker places.
+fn node(places: &[(&str, u32)]) -> Base {
+    let config = Config {
+        node: NodeId::new("n1").unwrap(),
+        pool: PoolId::new("default").unwrap(),
+        rack: RackId::new("r1").unwrap(),
+        incarnation: 1,
+        replicate_after: Millis(200),
+        message: Default::default(),
+    };
+    let (mut base, _) = Base::recover(config, Vec::<(Vec<u8>, Vec<u8>)>::new(), time(0)).unwrap();
+    let places = places.iter().map(|(name, places)| (handler(name), *places));
+    let places = places.collect();
+    let _ = base.handle(time(0), vec![Input::Workers { places }]);
+    base
+}
+
+fn new(number: u64, at: u64, place: &str) -> NewTimer {
+    NewTimer {
+        pool: PoolId::new("default").unwrap(),
+        id: TimerId::new(&format!("t{number:06}")).unwrap(),
+        uid: Uid(number.into()),
+        request: number.into(),
+        when: When::At(time(at).wall),
+        placement: Placement::Movable,
+        handler: handler(place),
+        target: Default::default(),
+        policy: Default::default(),
+        paused: false,
+        payload: Payload::default(),
+        content_type: String::new(),
+        durability: Durability::Ephemeral,
+        labels: BTreeMap::new(),
+    }
+}
+
+fn ask(number: u64, op: Op) -> Input {
+    Input::Asked { ask: number, op }
+}
+
+/// Registers `count` timers that are due at the same time.
+fn register(base: &mut Base, count: u64, at: u64, place: &str) {
+    for number in 1..=count {
+        let op = Op::Create(Box::new(new(number, at, place)));
+        let decision = base.handle(time(0), vec![ask(number, op)]);
+        let [Effect::Answer { answer, .. }] = &decision.effects[..] else {
+            panic!("{decision:?}");
+        };
+        assert!(matches!(answer, Answer::Timer(_)), "{answer:?}");
+    }
+}
+
+fn tick(base: &mut Base, at: u64) -> Decision<Effect> {
+    base.handle(time(at), vec![Input::Tick])
+}
+
+fn launched(decision: &Decision<Effect>) -> Vec<Run> {
+    let launched = decision.effects.iter().filter_map(|effect| match effect {
+        Effect::Launch { run, .. } => Some(run.clone()),
+        _ => None,
+    });
+    launched.collect()
+}
+
+#[test]
+fn the_first_of_very_many_leave_at_once_and_the_rest_follows() {
+    let mut base = node(&[("h", 10_000)]);
+    register(&mut base, 1_000, 50, "h");
+    let mut ran = Vec::new();
+    loop {
+        let decision = tick(&mut base, 50);
+        let runs = launched(&decision);
+        assert!(!runs.is_empty() && runs.len() <= 256, "{}", runs.len());
+        ran.extend(runs.iter().map(|run| run.uid));
+        if !decision.more {
+            break;
+        }
+        let deadline = base.next_deadline();
+        let asks = deadline.boot.is_some_and(|at| at <= time(50).boot);
+        assert!(asks, "what is left is asked for: {deadline:?}");
+    }
+    assert_eq!(ran, (1..=1_000).map(Uid).collect::<Vec<_>>());
+    planted::with(Fault::FireAllAtOnce, || {
+        let mut base = node(&[("h", 10_000)]);
+        register(&mut base, 1_000, 50, "h");
+        assert_eq!(launched(&tick(&mut base, 50)).len(), 1_000);
+    });
+}
+
+#[test]
+fn many_without_a_worker_do_not_delay_one_that_has_one() {
+    let mut base = node(&[("slow", 1), ("h", 1)]);
+    register(&mut base, 5_000, 50, "slow");
+    let other = Op::Create(Box::new(new(9_999, 51, "h")));
+    let _ = base.handle(time(0), vec![ask(9_999, other)]);
+    assert_eq!(launched(&tick(&mut base, 50)).len(), 1);
+    let runs = launched(&tick(&mut base, 51));
+    assert_eq!(
+        runs.iter().map(|run| run.uid).collect::<Vec<_>>(),
+        [Uid(9_999)]
+    );
+}
+
+#[test]
+fn what_waits_for_a_worker_begins_in_its_order_as_places_become_free() {
+    let mut base = node(&[("h", 1)]);
+    register(&mut base, 600, 50, "h");
+    let mut runs = launched(&tick(&mut base, 50));
+    while tick(&mut base, 50).more {}
+    let mut ran = Vec::new();
+    while let Some(run) = runs.pop() {
+        ran.push(run.uid);
+        let settled = Input::Settled {
+            uid: run.uid,
+            token: run.token,
+            outcome: Outcome::Done,
+        };
+        runs = launched(&base.handle(time(60), vec![settled]));
+        assert!(runs.len() <= 1);
+    }
+    assert_eq!(ran, (1..=600).map(Uid).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_not_answered_in_time_is_answered_and_not_proposed_any_more() {
+    let mut base = node(&[]);
+    for number in 1..=100 {
+        let new = NewTimer {
+            durability: Durability::Replicated,
+            ..new(number, 60_000, "h")
+        };
+        let op = Op::Create(Box::new(new));
+        let asked = base.handle(time(number), vec![ask(number, op)]);
+        assert_eq!(asked.effects, []);
+    }
+    let answered = |decision: Decision<Effect>| decision.effects.len();
+    assert_eq!(answered(tick(&mut base, 8_010)), 10);
+    assert_eq!(answered(tick(&mut base, 8_100)), 90);
+    let later = base.next_deadline().boot;
+    assert!(later.is_none_or(|at| at > time(8_100).boot), "{later:?}");
+}
+
+/// What operations cost with so many timers registered: entries visited in a page of a list, in a create and a
+/// cancel, in firing one, and in a turn without anything to do.
+fn costs(timers: u64) -> [u64; 4] {
+    let mut base = node(&[("h", 10)]);
+    register(&mut base, timers, 3_600_000, "h");
+    let page = Op::Kept {
+        after: None,
+        limit: 50,
+    };
+    let (_, list) = steps::counted(|| base.handle(time(1), vec![ask(900_001, page)]));
+    let one = new(900_000, 10, "h");
+    let name = "pools/default/timers/t900000".to_owned();
+    let name = dormouse_engine::id::TimerName::parse(&name).unwrap();
+    let inputs = || {
+        vec![
+            ask(900_002, Op::Create(Box::new(one.clone()))),
+            ask(900_003, Op::cancel(name.clone())),
+        ]
+    };
+    let (_, pair) = steps::counted(|| base.handle(time(2), inputs()));
+    let again = NewTimer {
+        uid: Uid(900_001),
+        ..one.clone()
+    };
+    let _ = base.handle(time(3), vec![ask(900_004, Op::Create(Box::new(again)))]);
+    let (fired, fire) = steps::counted(|| tick(&mut base, 10));
+    assert_eq!(launched(&fired).len(), 1);
+    let (_, quiet) = steps::counted(|| tick(&mut base, 11));
+    [list, pair, fire, quiet]
+}
+
+#[test]
+fn nothing_costs_more_with_more_timers() {
+    let (few, many) = (costs(100), costs(20_000));
+    assert!(few[0] >= 50, "the count counts: {few:?}");
+    assert_eq!(few, many);
+}
