@@ -219,13 +219,11 @@ impl Timer {
         if self.beside.len() >= super::BESIDE_MAX {
             return Err(precondition("too many of its runs are unfinished"));
         }
-        self.add_asked_for(now, now);
+        // A run that has ended within this millisecond keeps its nominal time, and with it its id.
+        let after = self.last.as_ref().map(|last| last.nominal + Millis(1));
+        let nominal = self.add_asked_for(after.map_or(now, |after| after.max(now)), now);
         self.note_update(now);
-        Ok(self
-            .beside
-            .last()
-            .and_then(Phase::occurrence)
-            .map_or(now, |it| it.nominal))
+        Ok(nominal)
     }
 
     /// A dead occurrence begins again, as if it were new.

@@ -329,6 +329,16 @@ fn what_was_asked_for_is_not_delayed() {
 }
 
 #[test]
+fn a_run_that_is_asked_for_does_not_take_the_time_of_one_that_has_just_ended() {
+    let mut timer = every_second();
+    change(&mut timer, &crate::op::Change::RunNow, 500);
+    run(&mut timer, 1, 500, &Outcome::Done, 500);
+    change(&mut timer, &crate::op::Change::RunNow, 500);
+    let run = start(&mut timer, "n1", 2, 500);
+    assert_eq!(run.nominal, WallTime(501));
+}
+
+#[test]
 fn what_a_missed_occurrence_stands_for_is_skipped_with_it() {
     let mut timer = every_second();
     timer.spec.policy.misfire.grace = Millis(100);
