@@ -187,7 +187,7 @@ impl Base {
         self.keep_rest(now);
         // What falls due leaves before everything that was asked: nothing of a turn stops a fire.
         let said = std::mem::take(&mut self.effects);
-        self.more = self.fire(now);
+        self.more = self.fire(now) || self.rest.parting;
         self.effects.extend(said);
         self.keep_link(now);
         self.offer_what_was_declined(now);

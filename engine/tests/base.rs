@@ -4,11 +4,14 @@
 
 use dormouse_engine::base::{Base, Config, Effect, Input};
 use dormouse_engine::decision::Decision;
-use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, Uid};
-use dormouse_engine::op::{Answer, Op};
+use dormouse_engine::id::{Epoch, NodeId, PoolId, RackId, Session, TimerId, Token, Uid};
+use dormouse_engine::message::{
+    CoordinatorMessage, NodeMessage, Reply, Report, ReportAnswer, Resumed, Welcome,
+};
+use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::planted::{self, Fault};
 use dormouse_engine::steps;
-use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
+use dormouse_engine::time::{BootTime, LogIndex, Millis, Now, WallTime};
 use dormouse_engine::timer::{
     Durability, HandlerName, NewTimer, Outcome, Payload, Placement, Run, When,
 };
@@ -205,4 +208,95 @@ fn nothing_costs_more_with_more_timers() {
     let (few, many) = (costs(100), costs(20_000));
     assert!(few[0] >= 50, "the count counts: {few:?}");
     assert_eq!(few, many);
+}
+
+/// What a coordinator says to a node that does not own its timers, and has no stage of them.
+fn welcome(base: &mut Base, at: u64, epoch: u64) -> Decision<Effect> {
+    let _ = base.handle(time(at), vec![Input::Connected]);
+    let welcome = Welcome {
+        session: Session(epoch),
+        epoch: Epoch(epoch),
+        owns: false,
+        lease: Millis(10_000),
+        clock: time(at).wall,
+        ledger: 7,
+        wake_grace: Millis(500),
+        stage: None,
+    };
+    let heard = Input::Heard(CoordinatorMessage::Welcome(welcome));
+    base.handle(time(at), vec![heard])
+}
+
+fn report(decision: &Decision<Effect>) -> Report {
+    let mut reports = decision.effects.iter().filter_map(|effect| match effect {
+        Effect::Send(NodeMessage::Report(report)) => Some(report.clone()),
+        _ => None,
+    });
+    reports.next().unwrap()
+}
+
+fn answer(base: &mut Base, at: u64, report: &Report, reply: Reply) -> Decision<Effect> {
+    let answer = ReportAnswer {
+        session: report.session,
+        seq: report.seq,
+        known: LogIndex(report.session.0),
+        clock: time(at).wall,
+        reply,
+        refused: Vec::new(),
+    };
+    let heard = Input::Heard(CoordinatorMessage::Answer(answer));
+    base.handle(time(at), vec![heard])
+}
+
+/// A ledger that has nothing of this node gives it the ownership.
+fn resume(base: &mut Base, at: u64, epoch: u64) {
+    let active = report(&welcome(base, at, epoch));
+    let resumed = Resumed {
+        epoch: Epoch(epoch + 1),
+        floor: Token(epoch << 24),
+        changed: Vec::new(),
+        gone: Vec::new(),
+        held: Vec::new(),
+        pending: Vec::new(),
+    };
+    let said = report(&answer(base, at, &active, Reply::Resumed(resumed)));
+    let _ = answer(base, at, &said, Reply::Noted);
+}
+
+#[test]
+fn a_run_that_ended_beside_a_close_that_nobody_heard_does_not_take_its_timer_along() {
+    let mut base = node(&[("h", 1)]);
+    resume(&mut base, 0, 1);
+    let wish = NewTimer {
+        when: When::Every {
+            interval: Millis(1_000),
+            phase: None,
+        },
+        ..new(1, 0, "h")
+    };
+    let _ = base.handle(time(0), vec![ask(1, Op::Create(Box::new(wish)))]);
+    let run = launched(&tick(&mut base, 1_000)).remove(0);
+    let name = run.name.clone();
+    let idle = Op::Activity {
+        node: NodeId::new("n1").unwrap(),
+        activity: Activity::Idle,
+    };
+    let _ = base.handle(time(1_000), vec![ask(2, idle)]);
+    // It waits for the run, and closes without it.
+    let close = report(&tick(&mut base, 6_000));
+    assert_eq!(close.items.changed.len(), 1, "{close:?}");
+    let ended = Input::Settled {
+        uid: run.uid,
+        token: run.token,
+        outcome: Outcome::Done,
+    };
+    let _ = base.handle(time(6_010), vec![ended]);
+    // Nobody has heard it, and the lease has run out: ownership was the ledger's for a while.
+    let _ = base.handle(time(12_000), vec![Input::Disconnected]);
+    resume(&mut base, 20_000, 9);
+    let look = base.handle(time(20_000), vec![ask(3, Op::Look { name })]);
+    let found = |effect: &Effect| {
+        matches!(effect, Effect::Answer { answer: Answer::Timer(timer), .. } if timer.uid == run.uid)
+    };
+    assert!(look.effects.iter().any(found), "{look:?}");
 }

@@ -34,6 +34,8 @@ struct Cell {
     /// How much goes into one message, and the most timers that one had.
     limits: MessageLimits,
     largest: usize,
+    /// How long a report is on its way.
+    way: u64,
     asks: u64,
 }
 
@@ -84,6 +86,7 @@ impl Cell {
             hold_runs: false,
             limits,
             largest: 0,
+            way: 0,
             asks: 0,
         };
         for (name, rack) in nodes {
@@ -128,6 +131,7 @@ impl Cell {
         while let Some((name, mail)) = self.mail.pop_front() {
             match mail {
                 Mail::Up(input) => {
+                    self.now += self.way;
                     let decision = self.pool.handle(time(self.now), vec![input]);
                     self.perform_pool(decision);
                 }
@@ -804,6 +808,48 @@ fn a_node_that_leaves_gives_all_its_timers_to_the_pool() {
     cell.pass(6_000);
     assert_eq!(cell.runs.len(), 30);
     assert!(cell.runs.iter().all(|(name, _)| *name == node("n2")));
+}
+
+#[test]
+fn who_waits_for_a_node_to_sleep_waits_as_long_as_pieces_are_answered() {
+    let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
+    for number in 0..90 {
+        cell.create(
+            Some("n1"),
+            new(&format!("t{number:02}"), 60_000, Durability::Local),
+        );
+    }
+    let begun = cell.now;
+    cell.way = 300;
+    let answer = cell.activity("n1", Activity::Idle);
+    assert!(cell.now - begun > 8_000, "an answer is due after 8 s else");
+    assert!(matches!(answer, Answer::Activity { .. }), "{answer:?}");
+}
+
+#[test]
+fn a_node_that_works_goes_on_handing_over_until_the_rest_fits_into_one_message() {
+    let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
+    for number in 0..60 {
+        cell.create(
+            Some("n1"),
+            new(&format!("t{number:02}"), 60_000, Durability::Local),
+        );
+    }
+    // Each run is followed by 500 ms in which the node does not close.
+    cell.create(
+        Some("n1"),
+        NewTimer {
+            when: every_second(),
+            ..new("tick", 0, Durability::Ephemeral)
+        },
+    );
+    cell.pass(1_000);
+    cell.way = 100;
+    let begun = cell.now;
+    let answer = cell.activity("n1", Activity::Idle);
+    assert!(matches!(answer, Answer::Activity { .. }), "{answer:?}");
+    let took = cell.now - begun;
+    assert!(took < 2_600, "20 pieces of 100 ms took {took} ms");
 }
 
 /// A node that waits for a run to end has staged all but the last of its timers; then some are changed. Returns

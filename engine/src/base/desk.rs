@@ -140,6 +140,17 @@ impl Desk {
         }
     }
 
+    /// What is asked is being done, and takes its time.
+    pub(super) fn wait_longer(&mut self, now: Now, origin: &Origin) {
+        if let Origin::Ask(ask) = origin
+            && let Some(asked) = self.asks.get_mut(ask)
+        {
+            self.late.remove(&(asked.until, *ask));
+            asked.until = now.boot + ANSWER_WITHIN;
+            self.late.insert((asked.until, *ask));
+        }
+    }
+
     /// Takes out the changes of a timer up to this revision.
     fn take_changes(&mut self, uid: Uid, upto: u64) -> Vec<(Origin, Answer)> {
         let done = self.changes.range((uid, 0, 0)..=(uid, upto, u64::MAX));

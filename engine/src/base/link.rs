@@ -190,6 +190,9 @@ impl Base {
             Stance::Parked if !welcome.owns && same_epoch => self.rearm_alarm(),
             Stance::Leaving => self.say_goodbye(now),
             _ => {
+                if self.stance == Stance::Parking {
+                    self.close_was_not_heard();
+                }
                 self.lost_ownership();
                 self.say_active(now);
             }

@@ -43,6 +43,8 @@ pub(super) struct Rest {
     linger_until: BootTime,
     retry_at: BootTime,
     patience: Option<BootTime>,
+    /// More may be left than the closing report holds: pieces go on, however much the node has to do.
+    much_left: bool,
     pub(super) stopping: Option<BootTime>,
     waiting: Vec<(Origin, Activity)>,
     /// Runs that were in flight when the node asked to sleep; a pinned one may have begun since.
@@ -131,6 +133,7 @@ impl Base {
         self.rest.retry_at = now.boot;
         self.rest.linger_until = now.boot;
         self.rest.patience = None;
+        self.rest.much_left = true;
         self.desk.note_place(&origin, Place::Rest);
         self.rest.waiting.push((origin, activity));
         match (activity, self.stance) {
@@ -223,19 +226,20 @@ impl Base {
         let ready = self.link.has_lease(now)
             && self.lane.can_hand_over()
             && self.desk.proposed().next().is_none()
-            && now.boot >= self.rest.retry_at
-            && now.boot >= self.rest.linger_until;
-        if !ready {
+            && now.boot >= self.rest.retry_at;
+        if !ready || !self.rest.much_left && self.is_at_work(now) {
             return;
         }
-        match self.stage_next(now) {
-            Left::Pieces => return,
+        let left = self.stage_next(now);
+        self.rest.much_left = left == Left::Pieces;
+        match left {
+            Left::Pieces => return self.wait_longer(now),
             Left::Busy => {
                 self.rest.retry_at = now.boot + RETRY_BUSY;
                 self.rest.uncovered = Some(Uncovered::Busy);
                 return self.answer_sleepers();
             }
-            Left::OneMessage if self.waits_for_runs(now, SLEEP_PATIENCE) => return,
+            Left::OneMessage if self.is_at_work(now) => return,
             Left::OneMessage => {}
         }
         let interrupted = self.runs.tokens();
@@ -254,6 +258,18 @@ impl Base {
             interrupted,
         };
         self.report_with(now, Act::Idle(idle), rest);
+    }
+
+    /// Whether the node does not close yet, since it has begun something or has just ended it.
+    fn is_at_work(&mut self, now: Now) -> bool {
+        now.boot < self.rest.linger_until || self.waits_for_runs(now, SLEEP_PATIENCE)
+    }
+
+    /// As long as pieces are answered nobody who waits for the node to sleep is told that nothing is known.
+    fn wait_longer(&mut self, now: Now) {
+        for (origin, _) in &self.rest.waiting {
+            self.desk.wait_longer(now, origin);
+        }
     }
 
     /// Runs in flight are given some time to end.
@@ -342,27 +358,32 @@ impl Base {
     /// The node owns its timers still: it was not allowed to sleep, or the coordinator never heard it ask.
     pub(super) fn unpark(&mut self, now: Now) {
         self.stance = Stance::Active;
-        self.own_what_was_offered();
+        self.close_was_not_heard();
         if self.lane.items.resumed.is_some() {
             self.lane.ship_by(now.boot);
         }
+        self.run_deferred(now);
+    }
+
+    /// Nothing was handed over: the ledger has no stage of this attempt, or has not closed it.
+    pub(super) fn close_was_not_heard(&mut self) {
+        self.own_what_was_offered();
         self.change_meta(|meta| {
             meta.handed_over = false;
             meta.stage = 0;
         });
-        self.run_deferred(now);
     }
 
     /// When the node's rest wants to be looked at again.
     pub(super) fn rest_deadlines(&self) -> impl Iterator<Item = BootTime> {
         let sleepy = self.stance == Stance::Active && self.rest.asleep && self.lane.is_free();
         let sleepy = sleepy && self.link.is_open();
-        let try_at = sleepy.then(|| {
-            let ready = self.rest.retry_at.max(self.rest.linger_until);
-            self.rest
-                .patience
-                .filter(|_| self.runs.in_flight() > 0)
-                .map_or(ready, |p| p.max(ready))
+        let patience = self.rest.patience.filter(|_| self.runs.in_flight() > 0);
+        let at_work = self.rest.linger_until.max(patience.unwrap_or_default());
+        let at_work = at_work.max(self.rest.retry_at);
+        let try_at = sleepy.then_some(match self.rest.much_left {
+            true => self.rest.retry_at,
+            false => at_work,
         });
         // Without a lease it is the next renewal that is waited for.
         let had_lease = self
@@ -374,8 +395,7 @@ impl Base {
         let may_leave = may_leave && self.stance != Stance::Leaving;
         let stop_runs = self.rest.stopping.and(self.rest.patience);
         let stop_runs = stop_runs.filter(|_| may_leave);
-        let parting = self.rest.parting.then_some(BootTime(0));
-        [try_at, stop, stop_runs, parting].into_iter().flatten()
+        [try_at, stop, stop_runs].into_iter().flatten()
     }
 
     /// When a parked node has to wake, on the clock that decides.
