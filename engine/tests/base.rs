@@ -295,8 +295,6 @@ fn a_run_that_ended_beside_a_close_that_nobody_heard_does_not_take_its_timer_alo
     let _ = base.handle(time(12_000), vec![Input::Disconnected]);
     resume(&mut base, 20_000, 9);
     let look = base.handle(time(20_000), vec![ask(3, Op::Look { name })]);
-    let found = |effect: &Effect| {
-        matches!(effect, Effect::Answer { answer: Answer::Timer(timer), .. } if timer.uid == run.uid)
-    };
+    let found = |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Timer(timer), .. } if timer.uid == run.uid);
     assert!(look.effects.iter().any(found), "{look:?}");
 }

@@ -327,7 +327,7 @@ impl Base {
     /// The link broke: what was forwarded may or may not have been done.
     pub(super) fn refuse_forwards(&mut self) {
         for (_, (origin, _)) in std::mem::take(&mut self.desk.forwards) {
-            self.answer(origin, Answer::Refused(self.silence()));
+            self.answer(origin, self.silence());
         }
     }
 
@@ -350,7 +350,7 @@ impl Base {
             }
             steps::visit();
             self.forget_ask(ask);
-            self.answer(Origin::Ask(ask), Answer::Refused(self.silence()));
+            self.answer(Origin::Ask(ask), self.silence());
         }
     }
 
@@ -394,11 +394,7 @@ impl Base {
         })
     }
 
-    pub(super) fn silence(&self) -> Refusal {
-        let why = "the coordinator did not answer; it is not known whether it was done".into();
-        Refusal::Unavailable {
-            why,
-            retry_after: RETRY_AFTER,
-        }
+    pub(super) fn silence(&self) -> Answer {
+        self.unavailable("the coordinator did not answer; it is not known whether it was done")
     }
 }

@@ -149,33 +149,22 @@ impl Base {
         if self.stance != Stance::Active || self.lane.items.eligible.is_some() {
             return;
         }
-        self.answer_waiting(|activity| activity != Activity::Idle, None, None);
+        self.answer_waiting(false, None, None);
     }
 
     fn answer_sleepers(&mut self) {
         let (cover, uncovered) = (self.rest.cover.clone(), self.rest.uncovered);
-        self.answer_waiting(|activity| activity == Activity::Idle, cover, uncovered);
+        self.answer_waiting(true, cover, uncovered);
     }
 
-    fn answer_waiting(
-        &mut self,
-        which: impl Fn(Activity) -> bool,
-        cover: Option<Cover>,
-        uncovered: Option<Uncovered>,
-    ) {
-        let (answered, waiting) = std::mem::take(&mut self.rest.waiting)
-            .into_iter()
-            .partition(|(_, activity)| which(*activity));
-        self.rest.waiting = waiting;
-        let answered: Vec<(Origin, Activity)> = answered;
-        for (origin, _) in answered {
-            self.answer(
-                origin,
-                Answer::Activity {
-                    cover: cover.clone(),
-                    uncovered,
-                },
-            );
+    /// Answers those who wait for the node to sleep, or those who wait for it to be awake.
+    fn answer_waiting(&mut self, asleep: bool, cover: Option<Cover>, uncovered: Option<Uncovered>) {
+        let answer = Answer::Activity { cover, uncovered };
+        for (origin, activity) in std::mem::take(&mut self.rest.waiting) {
+            match (activity == Activity::Idle) == asleep {
+                true => self.answer(origin, answer.clone()),
+                false => self.rest.waiting.push((origin, activity)),
+            }
         }
     }
 
