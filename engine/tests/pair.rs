@@ -852,9 +852,8 @@ fn a_node_that_works_goes_on_handing_over_until_the_rest_fits_into_one_message()
     assert!(took < 2_600, "20 pieces of 100 ms took {took} ms");
 }
 
-/// A node that waits for a run to end has staged all but the last of its timers; then some are changed. Returns
-/// whether the node slept in the end, and how often it and the ledger did not know the same.
-fn change_what_is_staged(change: impl FnOnce(&mut Cell, &[TimerName])) -> (bool, u64) {
+/// A node that waits for a run to end has staged all but the last of its timers.
+fn staged_beside_a_run() -> (Cell, Vec<TimerName>) {
     let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
     let names: Vec<TimerName> = (0..12)
         .map(|number| {
@@ -878,7 +877,20 @@ fn change_what_is_staged(change: impl FnOnce(&mut Cell, &[TimerName])) -> (bool,
     cell.mail
         .push_back((node("n1"), Mail::Down(base::Input::Asked { ask, op })));
     cell.pass(100);
-    assert_eq!(cell.pool.ledger().len(), 0, "what is staged is in no list");
+    (cell, names)
+}
+
+#[test]
+fn what_is_staged_is_in_no_list() {
+    let listed = || staged_beside_a_run().0.pool.ledger().entries().count();
+    assert_eq!(listed(), 0);
+    assert!(planted::with(Fault::ListTheStaged, listed) > 0);
+}
+
+/// Something of what is staged is changed. Returns whether the node slept in the end, and how often it and the ledger
+/// did not know the same.
+fn change_what_is_staged(change: impl FnOnce(&mut Cell, &[TimerName])) -> (bool, u64) {
+    let (mut cell, names) = staged_beside_a_run();
     change(&mut cell, &names);
     cell.pass(10_000);
     let asleep = cell.pool.ledger().len() >= 11;

@@ -168,11 +168,6 @@ fn a_shell_that_speaks_before_it_has_written_is_found() {
 }
 
 #[test]
-fn what_is_staged_and_listed_at_once_is_found() {
-    is_found(Fault::ListTheStaged, &[Kind::Calm], 200);
-}
-
-#[test]
 fn a_piece_that_counts_before_the_close_is_found() {
     is_found(Fault::StageAsReal, &[Kind::Calm], 200);
 }
