@@ -11,8 +11,9 @@ use crate::events;
 use crate::executor::Executor;
 use crate::link;
 use crate::local::{self, Failure, LocalRun};
-use crate::task::{Mailbox, Task};
+use crate::task::{Inbox, Task};
 use dormouse_edge::listen::{self, Address};
+use dormouse_edge::shell::{Bounds, mailbox};
 use dormouse_edge::timers::Feed;
 use dormouse_engine::base::View;
 use dormouse_engine::id::{TimerId, TimerName, Uid};
@@ -26,8 +27,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Requests that wait to be decided.
-const ASKS_LENGTH: usize = 1_024;
+/// Requests that wait to be decided, in each lane.
+const ASKS_WAITING: Bounds = Bounds {
+    items: 8_192,
+    cost: 32 << 20,
+};
 /// Messages of the coordinator that wait to be decided; more wait on the wire.
 const EVENTS_LENGTH: usize = 64;
 /// How many runs of one in-process handler are in work at once, unless said otherwise.
@@ -111,13 +115,13 @@ impl Agent {
         let (writer, recovered) = life::recover(&config).await?;
         let listening = listen::listen(&config.listen, config.insecure).await?;
         let executor = Executor::start().map_err(Error::system("a thread or a timer"))?;
-        let (asks, asked) = mpsc::channel(ASKS_LENGTH);
+        let (asks, asked) = mailbox(ASKS_WAITING);
         let (events, happened) = mpsc::channel(EVENTS_LENGTH);
-        let mailbox = Mailbox {
+        let inbox = Inbox {
             link: happened,
             asks: asked,
         };
-        let (task, newest) = Task::new(recovered, writer.clone(), Arc::clone(&executor), mailbox)?;
+        let (task, newest) = Task::new(recovered, writer.clone(), Arc::clone(&executor), inbox)?;
         let feed = Feed {
             counter: Uuid::now_v7().as_u128(),
             newest,

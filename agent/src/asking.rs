@@ -1,27 +1,25 @@
 //! How the base task is asked, from the API and from the agent's own process.
 //!
-//! A request waits for room for a moment and is then refused: an overloaded agent says so, and says when to
-//! ask again. What is answered is decided by the base.
+//! A request that finds too many before it is refused at once: an overloaded agent says so, and says when to ask
+//! again. What is answered is decided by the base.
 
 use crate::task::Ask;
+use dormouse_edge::shell::{Lane, Mailbox, Refused, weigh};
 use dormouse_edge::timers::{self, Feed};
 use dormouse_engine::base::View;
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Op, Refusal};
 use dormouse_engine::time::Millis;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// How long a request waits for room among those that wait to be decided.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
-/// When to ask again after that.
-const RETRY_AFTER: Millis = Millis(500);
+/// When to ask an agent again that has too much to do.
+const RETRY_AFTER: Millis = Millis(200);
 
 /// Asks the base task; clones ask the same one.
 #[derive(Clone)]
 pub(crate) struct Asking {
-    pub(crate) asks: mpsc::Sender<Ask>,
+    pub(crate) asks: Mailbox<Ask>,
     pub(crate) node: NodeId,
     pub(crate) pool: PoolId,
     pub(crate) feed: Feed,
@@ -33,28 +31,25 @@ impl Asking {
     /// Has `op` decided, here or by the owner of the timer.
     pub(crate) async fn decide(&self, op: Op) -> Answer {
         let (reply, answer) = oneshot::channel();
-        match self
-            .asks
-            .send_timeout(Ask::Op(op, reply), ROOM_TIMEOUT)
-            .await
-        {
+        let (lane, bytes) = (Lane::of(&op), weigh::op(&op));
+        match self.asks.post(lane, bytes, Ask::Op(op, reply)) {
             Ok(()) => answer.await.unwrap_or_else(|_| timers::ending()),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => timers::ending(),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => overloaded(),
+            Err(Refused::Ended) => timers::ending(),
+            Err(Refused::Full) => overloaded(),
         }
     }
 
     /// How things are; none if the agent has ended.
     pub(crate) async fn view(&self) -> Option<View> {
         let (reply, view) = oneshot::channel();
-        self.asks.send(Ask::View(reply)).await.ok()?;
+        self.asks.post_always(Lane::Lease, Ask::View(reply));
         view.await.ok()
     }
 }
 
 fn overloaded() -> Answer {
-    let why = "this agent has more requests than it can take; ask again later".into();
-    Answer::Refused(Refusal::Unavailable {
+    let why = "this agent has too much to do; nothing was done, ask again later".into();
+    Answer::Refused(Refusal::Overloaded {
         why,
         retry_after: RETRY_AFTER,
     })

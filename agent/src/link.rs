@@ -12,6 +12,7 @@
 mod tests;
 
 use crate::events;
+use crate::task::ASKS_MAX;
 use dormouse_edge::listen::SESSION_MESSAGE_MAX;
 use dormouse_edge::session;
 use dormouse_engine::message::{CoordinatorMessage, NodeMessage};
@@ -34,8 +35,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// and has this long to answer.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Messages that wait to be sent. The base has one report outstanding, so that more means a stuck connection.
-const QUEUE_LENGTH: usize = 1_024;
+/// Messages that wait to be sent: each request in work may be one that goes to the coordinator, and reports and
+/// heartbeats come besides.
+const QUEUE_LENGTH: usize = ASKS_MAX + 1_024;
 
 /// What happened on the link.
 pub(crate) enum Event {
@@ -55,12 +57,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Says something without waiting. If the connection does not keep up it is closed: nothing is lost by
-    /// that, since the next session begins with what the coordinator does not know.
+    /// Says something without waiting. What finds no room is dropped: reports and heartbeats are repeated, and there is
+    /// room for every operation. A connection that is dead is noticed by its silence, not by a burst.
     pub(crate) fn say(&self, message: NodeMessage) {
-        if self.queue.try_send(message).is_err() {
-            self.hang_up();
-        }
+        // It may be over by now.
+        let _ = self.queue.try_send(message);
     }
 
     /// Closes the connection; another one follows.

@@ -10,7 +10,7 @@ use crate::events;
 use crate::executor::Executor;
 use crate::link::{Event, Outgoing};
 use dormouse_edge::clock;
-use dormouse_edge::shell::{self, Around, Course, Shell};
+use dormouse_edge::shell::{self, Around, Budget, Course, Lane, Letters, Shell, TURN};
 use dormouse_engine::base::{Base, Effect, Input, View};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::op::{Answer, Op};
@@ -21,8 +21,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs of one turn; more wait for the next one, so that no turn holds up a launch for long.
 const TURN_INPUTS_MAX: usize = 512;
-/// Requests that wait for the coordinator at once; the reply of one more is dropped.
-const ASKS_MAX: usize = 65_536;
+/// Requests that the base has in work at once; more wait in their lanes. Each may be one that goes to the coordinator.
+pub(crate) const ASKS_MAX: usize = 4_096;
+/// Of those, the ones that only look: their answers are large, and come on the session beside its lease.
+const READS_MAX: usize = 32;
 
 /// What others want of the task.
 pub(crate) enum Ask {
@@ -35,11 +37,11 @@ pub(crate) enum Ask {
 }
 
 /// The task's ends of its channels.
-pub(crate) struct Mailbox {
+pub(crate) struct Inbox {
     /// From the link.
     pub(crate) link: mpsc::Receiver<Event>,
     /// From the API.
-    pub(crate) asks: mpsc::Receiver<Ask>,
+    pub(crate) asks: Letters<Ask>,
 }
 
 /// Why the task ended without an error.
@@ -57,13 +59,14 @@ pub(crate) struct Task(Shell<Base, Surroundings>);
 /// What the base's decisions reach.
 struct Surroundings {
     executor: Arc<Executor>,
-    mailbox: Mailbox,
+    inbox: Inbox,
     /// Taken from the mailbox, but not yet part of a turn.
     event: Option<Event>,
-    ask: Option<Ask>,
     /// The connection that is open, if one is.
     outgoing: Option<Outgoing>,
-    waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    waiting: BTreeMap<u64, (Lane, oneshot::Sender<Answer>)>,
+    /// Of those, the ones that only look.
+    reads: usize,
     ask_last: u64,
     /// Those who want to see what is after the next turn.
     viewers: Vec<oneshot::Sender<View>>,
@@ -90,16 +93,16 @@ impl Task {
         (base, first): (Base, Decision<Effect>),
         writer: Writer,
         executor: Arc<Executor>,
-        mailbox: Mailbox,
+        inbox: Inbox,
     ) -> Result<(Self, watch::Receiver<u64>), Error> {
         let (newest, told) = watch::channel(base.newest_change());
         let around = Surroundings {
             executor,
-            mailbox,
+            inbox,
             event: None,
-            ask: None,
             outgoing: None,
             waiting: BTreeMap::new(),
+            reads: 0,
             ask_last: 0,
             viewers: Vec::new(),
             newest,
@@ -128,17 +131,18 @@ impl Task {
 impl Around<Base> for Surroundings {
     type About = About;
 
-    /// What it takes it leaves in `event` and `ask`.
+    /// What it takes it leaves in `event`.
     async fn ready(&mut self) {
-        if self.event.is_some() || self.ask.is_some() {
+        if self.event.is_some() {
             return;
         }
+        let (held, has_room) = (self.held(), self.waiting.len() < ASKS_MAX);
         tokio::select! {
             biased;
             () = self.executor.changed() => {}
             // A closed channel has no news any more.
-            Some(next) = self.mailbox.link.recv() => self.event = Some(next),
-            Some(next) = self.mailbox.asks.recv() => self.ask = Some(next),
+            Some(next) = self.inbox.link.recv() => self.event = Some(next),
+            () = self.inbox.asks.ready(held), if has_room => {}
         }
     }
 
@@ -148,7 +152,7 @@ impl Around<Base> for Surroundings {
             && let Some(event) = self
                 .event
                 .take()
-                .or_else(|| self.mailbox.link.try_recv().ok())
+                .or_else(|| self.inbox.link.try_recv().ok())
         {
             match event {
                 Event::Heard(message) => inputs.push(Input::Heard(message)),
@@ -168,12 +172,12 @@ impl Around<Base> for Surroundings {
                 }
             }
         }
-        while inputs.len() < TURN_INPUTS_MAX
-            && let Some(ask) = self
-                .ask
-                .take()
-                .or_else(|| self.mailbox.asks.try_recv().ok())
-        {
+        let room = ASKS_MAX.saturating_sub(self.waiting.len());
+        let budget = Budget {
+            items: TURN.items.min(room),
+            ..TURN
+        };
+        for ask in self.inbox.asks.take(budget, self.held()) {
             inputs.extend(self.admit(ask));
         }
         inputs
@@ -199,7 +203,8 @@ impl Around<Base> for Surroundings {
                 }
             }
             Effect::Answer { ask, answer } => {
-                if let Some(reply) = self.waiting.remove(&ask) {
+                if let Some((lane, reply)) = self.waiting.remove(&ask) {
+                    self.reads -= usize::from(lane == Lane::Read);
                     // Who asked may be gone.
                     let _ = reply.send(answer);
                 }
@@ -234,12 +239,18 @@ impl Around<Base> for Surroundings {
 }
 
 impl Surroundings {
+    /// The lane of which nothing is taken now.
+    fn held(&self) -> Option<Lane> {
+        (self.reads >= READS_MAX).then_some(Lane::Read)
+    }
+
     fn admit(&mut self, ask: Ask) -> Option<Input> {
         match ask {
-            Ask::Op(..) if self.waiting.len() >= ASKS_MAX => None,
             Ask::Op(op, reply) => {
+                let lane = Lane::of(&op);
                 self.ask_last += 1;
-                self.waiting.insert(self.ask_last, reply);
+                self.reads += usize::from(lane == Lane::Read);
+                self.waiting.insert(self.ask_last, (lane, reply));
                 Some(Input::Asked {
                     ask: self.ask_last,
                     op,

@@ -6,7 +6,7 @@ use crate::address;
 use crate::convert;
 use crate::error::Error;
 use crate::id;
-use crate::retry::Retry;
+use crate::retry::{Budget, Retry};
 use crate::timer::Timer;
 use crate::timer_info::{CancelOutcome, TimerInfo, TimerState};
 use crate::worker::Worker;
@@ -39,6 +39,8 @@ pub struct Client {
     address: Arc<str>,
     timeout: Duration,
     retry: Retry,
+    /// Clones share it as they share the connection.
+    pub(crate) budget: Arc<Budget>,
 }
 
 impl Client {
@@ -54,6 +56,7 @@ impl Client {
             address: address.into(),
             timeout: TIMEOUT,
             retry: RETRY,
+            budget: Arc::default(),
         })
     }
 
@@ -71,7 +74,8 @@ impl Client {
     }
 
     /// How often a call is attempted if the answers say that trying again helps; 4 unless told otherwise, 1 for
-    /// never again.
+    /// never again. All calls of a client together make at most 100 further attempts, and one more for every ten calls: who
+    /// repeats everything keeps an overloaded server so.
     #[must_use]
     pub fn attempts(mut self, attempts_max: u32) -> Self {
         self.retry.attempts_max = attempts_max;
@@ -159,6 +163,7 @@ impl Client {
         Sent: Future<Output = Result<Response<Resp>, Status>>,
     {
         let mut attempt = 1;
+        self.budget.earn();
         loop {
             let mut attempted = Request::new(request.clone());
             attempted.set_timeout(self.timeout);
@@ -178,7 +183,8 @@ impl Client {
     /// # Errors
     /// `error` itself, if it does not help or has not for long enough.
     pub(crate) async fn wait_to_retry(&self, attempt: u32, error: Error) -> Result<(), Error> {
-        let Some(wait) = self.retry.wait(attempt, &error) else {
+        let wait = self.retry.wait(attempt, &error);
+        let Some(wait) = wait.filter(|_| self.budget.spend()) else {
             return Err(error);
         };
         tracing::debug!(event = "call.retried", address = %self.address, attempt, ?wait, %error, "it is tried again");

@@ -118,6 +118,7 @@ impl Pipeline {
     /// Asks until it is answered, refused for good, or out of attempts, as every call does.
     async fn ask(&self, request: Asked) -> Result<Told, Error> {
         let mut attempt = 1;
+        self.client.budget.earn();
         loop {
             let (answer, answered) = oneshot::channel();
             let job = Job {

@@ -1,12 +1,50 @@
 //! When to try again: only if the answer said that this helps, a bounded number of times, never in step with others.
 
 use crate::error::Error;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// The first wait of a growing series.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest wait of a growing series.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// A token is what one more attempt costs. A client begins with so many, and never has more.
+const TOKENS_MAX: u32 = 100;
+/// So many calls earn a token: when most calls are refused, more attempts than a tenth would keep it so.
+const CALLS_PER_TOKEN: u32 = 10;
+
+/// What the attempts after the first may cost all calls of a client together.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Tenths of tokens.
+    left: AtomicU32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            left: AtomicU32::new(TOKENS_MAX * CALLS_PER_TOKEN),
+        }
+    }
+}
+
+impl Budget {
+    /// A call is made.
+    pub(crate) fn earn(&self) {
+        let full = TOKENS_MAX * CALLS_PER_TOKEN;
+        let earned = |left: u32| (left < full).then_some(left + 1);
+        // It fails when there is nothing to earn.
+        let _ = self.left.fetch_update(Relaxed, Relaxed, earned);
+    }
+
+    /// Whether another attempt may be made; then it is paid for.
+    pub(crate) fn spend(&self) -> bool {
+        let spent = |left: u32| left.checked_sub(CALLS_PER_TOKEN);
+        self.left.fetch_update(Relaxed, Relaxed, spent).is_ok()
+    }
+}
 
 /// How often a refused call is tried again, and how long it may wait for that.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +109,26 @@ mod tests {
         assert_eq!(RETRY.wait(1, &unavailable(None)), None);
         assert_eq!(RETRY.wait(3, &unavailable(Some(1))), None);
         assert_eq!(RETRY.wait(1, &unavailable(Some(11))), None);
+    }
+
+    #[test]
+    fn attempts_after_the_first_are_a_tenth_of_the_calls_once_the_reserve_is_used_up() {
+        let budget = Budget::default();
+        let reserve = (0..).take_while(|_| budget.spend()).count();
+        assert_eq!(reserve, 100);
+        let mut more = 0;
+        for _ in 0..1_000 {
+            budget.earn();
+            more += u32::from(budget.spend());
+        }
+        assert_eq!(more, 100);
+    }
+
+    #[test]
+    fn a_budget_does_not_grow_without_bound() {
+        let budget = Budget::default();
+        (0..100_000).for_each(|_| budget.earn());
+        assert_eq!((0..).take_while(|_| budget.spend()).count(), 100);
     }
 
     #[test]

@@ -162,6 +162,12 @@ pub fn refusal(refusal: &Refusal) -> Status {
             details.add_quota_failure_violation("", why);
             Status::with_error_details(Code::ResourceExhausted, why, details)
         }
+        Refusal::Overloaded { why, retry_after } => {
+            let mut details = fault::details("OVERLOADED");
+            details.add_quota_failure_violation("", why);
+            details.set_retry_info(Some(Duration::from_millis(retry_after.0)));
+            Status::with_error_details(Code::ResourceExhausted, why, details)
+        }
         Refusal::Unavailable { why, retry_after } => unavailable(why, *retry_after),
     }
 }

@@ -34,8 +34,9 @@ pub const SESSION_MESSAGE_MAX: usize = 64 * 1024 * 1024;
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// A connection that does not answer such a try for this long is dead.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Concurrent calls on one connection.
-const STREAMS_MAX: u32 = 1024;
+/// Concurrent calls on one connection. With the largest page of a list it bounds what is answered to a client that reads
+/// nothing: 256 MiB.
+const STREAMS_MAX: u32 = 256;
 /// Streams that were reset by the client before they were looked at; one more ends its connection. A client that
 /// behaves has hardly one.
 const RESETS_MAX: usize = 20;

@@ -277,6 +277,10 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         (".{0,9}", ".{0,9}").prop_map(|(field, why)| Refusal::Invalid { field, why }),
         (".{0,9}", ".{0,9}").prop_map(|(field, why)| Refusal::BeyondHorizon { field, why }),
         ".{0,9}".prop_map(|why| Refusal::Precondition { why }),
+        ".{0,9}".prop_map(|why| Refusal::Overloaded {
+            why,
+            retry_after: Millis(200)
+        }),
         ".{0,9}".prop_map(|why| Refusal::Exhausted { why }),
         (".{0,9}", millis())
             .prop_map(|(why, retry_after)| Refusal::Unavailable { why, retry_after }),

@@ -28,3 +28,5 @@ pub mod shelf;
 pub mod steps;
 pub mod time;
 pub mod timer;
+
+pub use page::Weigh;

@@ -381,6 +381,13 @@ pub enum Refusal {
         /// Which one, and what to do.
         why: String,
     },
+    /// Too much waits already; nothing was done.
+    Overloaded {
+        /// Of what.
+        why: String,
+        /// When to ask again.
+        retry_after: Millis,
+    },
     /// It cannot be decided just now; nothing is known to have changed.
     Unavailable {
         /// Why.

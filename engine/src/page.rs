@@ -30,8 +30,8 @@ pub(crate) fn limit(asked: u32) -> usize {
     usize::try_from(asked.clamp(1, ITEMS_MAX)).unwrap_or(1)
 }
 
-/// What takes room on a page.
-pub(crate) trait Weigh {
+/// What takes room on a page, in a message and in a queue.
+pub trait Weigh {
     /// Roughly its bytes on the wire, rather too many than too few.
     fn weight(&self) -> usize;
 }

@@ -50,7 +50,7 @@ pub(crate) fn session_closed(pool: &PoolId, node: &NodeId, link: Link, why: &str
 }
 
 pub(crate) fn session_slow(pool: &PoolId, link: Link) {
-    warn!(event = "session.slow", %pool, link = link.0, "a node does not read; its connection ends");
+    warn!(event = "session.slow", %pool, link = link.0, "a node has read nothing for longer than a lease; its connection ends");
 }
 
 pub(crate) fn session_refused(why: &dyn std::fmt::Display) {

@@ -1,6 +1,7 @@
 //! One pool: the task that owns its machine, and the handle by which everybody else asks it.
 //!
-//! The mailbox is bounded: when the pool is behind, those who ask wait, and so do those who ask them.
+//! The mailbox has lanes, each with a bound: a pool that is behind refuses at once what can be asked again, and still
+//! hears of leases.
 
 mod task;
 #[cfg(test)]
@@ -8,31 +9,44 @@ mod tests;
 
 pub(crate) use task::{Task, open};
 
-use crate::session::Outbox;
+use crate::session::{Line, Outbox};
+use dormouse_edge::shell::{Bounds, Lane, Mailbox, Refused, weigh};
 use dormouse_edge::timers::{self, Feed};
 use dormouse_engine::id::PoolId;
 use dormouse_engine::ledger::{Exported, Restore};
-use dormouse_engine::message::NodeMessage;
-use dormouse_engine::op::{Answer, Op};
+use dormouse_engine::message::{Hello, NodeMessage};
+use dormouse_engine::op::{Answer, Op, Refusal};
 use dormouse_engine::pool::{Link, View};
-use dormouse_engine::time::LogIndex;
-use tokio::sync::{mpsc, oneshot};
+use dormouse_engine::time::{LogIndex, Millis};
+use std::sync::Arc;
+use tokio::sync::oneshot;
 
-/// What waits for a pool at most, before those who ask have to wait.
-const MAILBOX: usize = 4096;
+/// The most that waits in a lane of a pool's mailbox: some 300 ms of its work.
+const BOUNDS: Bounds = Bounds {
+    items: 16_384,
+    cost: 64 << 20,
+};
+/// When to ask a pool again that has too much to do.
+const RETRY_AFTER: Millis = Millis(200);
 
 /// What a pool is told by its surroundings.
 #[derive(Debug)]
 pub(crate) enum Mail {
-    /// A node has connected: what is said to it goes here.
-    Opened { link: Link, outbox: Outbox },
-    /// A node said something.
-    Said {
+    /// A node has connected, and says who it is: what is said to it goes here.
+    Opened {
         link: Link,
+        outbox: Outbox,
+        hello: Box<Hello>,
+    },
+    /// A node renews its lease.
+    Beat { line: Arc<Line> },
+    /// A node said something else.
+    Said {
+        line: Arc<Line>,
         message: Box<NodeMessage>,
     },
     /// A connection is no more.
-    Closed { link: Link },
+    Closed { line: Arc<Line> },
     /// A user asks.
     Asked {
         op: Op,
@@ -66,7 +80,7 @@ pub(crate) struct Seen {
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     pool: PoolId,
-    mail: mpsc::Sender<Mail>,
+    mail: Mailbox<Mail>,
     feed: Feed,
 }
 
@@ -81,29 +95,44 @@ impl Handle {
         self.feed.clone()
     }
 
-    /// Leaves something in its mailbox; false if the pool has ended.
-    pub(crate) async fn tell(&self, mail: Mail) -> bool {
-        self.mail.send(mail).await.is_ok()
+    /// Leaves something in its mailbox that has a bound of its own, as what a connection or an operator asks has; false
+    /// if the pool has ended.
+    pub(crate) fn tell(&self, mail: Mail) -> bool {
+        let lane = match mail {
+            Mail::Viewed { .. } | Mail::Exported { .. } => Lane::Read,
+            Mail::Brought { .. } => Lane::Create,
+            _ => Lane::Lease,
+        };
+        self.mail.post_always(lane, mail)
+    }
+
+    /// Leaves something of so many bytes in its mailbox.
+    pub(crate) fn post(&self, lane: Lane, bytes: usize, mail: Mail) -> Result<(), Refused> {
+        self.mail.post(lane, bytes, mail)
     }
 
     /// Has an operation decided; the answer is durable.
     pub(crate) async fn ask(&self, op: Op) -> Answer {
         let (answer, answered) = oneshot::channel();
-        self.tell(Mail::Asked { op, answer }).await;
-        answered.await.unwrap_or_else(|_| timers::ending())
+        let (lane, bytes) = (Lane::of(&op), weigh::op(&op));
+        match self.post(lane, bytes, Mail::Asked { op, answer }) {
+            Ok(()) => answered.await.unwrap_or_else(|_| timers::ending()),
+            Err(Refused::Ended) => timers::ending(),
+            Err(Refused::Full) => overloaded(&self.pool),
+        }
     }
 
     /// What the pool looks like; none if it has ended.
     pub(crate) async fn view(&self) -> Option<Seen> {
         let (answer, answered) = oneshot::channel();
-        self.tell(Mail::Viewed { answer }).await;
+        self.tell(Mail::Viewed { answer });
         answered.await.ok()
     }
 
     /// Everything that the pool keeps, as it is durable; none if it has ended.
     pub(crate) async fn export(&self) -> Option<Exported> {
         let (answer, answered) = oneshot::channel();
-        self.tell(Mail::Exported { answer }).await;
+        self.tell(Mail::Exported { answer });
         answered.await.ok()
     }
 
@@ -111,7 +140,16 @@ impl Handle {
     pub(crate) async fn bring(&self, restore: Restore) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         let restore = Box::new(restore);
-        self.tell(Mail::Brought { restore, answer }).await;
+        self.tell(Mail::Brought { restore, answer });
         answered.await.ok()
     }
+}
+
+/// The answer to what found no room.
+pub(crate) fn overloaded(pool: &PoolId) -> Answer {
+    let why = format!("pool {pool} has too much to do; nothing was done, ask again later");
+    Answer::Refused(Refusal::Overloaded {
+        why,
+        retry_after: RETRY_AFTER,
+    })
 }

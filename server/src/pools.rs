@@ -73,6 +73,11 @@ impl Pools {
         Ok((pools, receiver))
     }
 
+    /// How long a lease lasts after each renewal.
+    pub(crate) fn lease(&self) -> Millis {
+        self.0.lease
+    }
+
     /// The pool, if there is one.
     pub(crate) fn find(&self, pool: &PoolId) -> Option<Handle> {
         self.0
@@ -129,7 +134,7 @@ impl Pools {
         let _alone = self.0.making.lock().await;
         let pools = self.all();
         for pool in &pools {
-            pool.tell(Mail::Stop).await;
+            pool.tell(Mail::Stop);
         }
         pools.len()
     }

@@ -1,66 +1,40 @@
 //! GroupService: the sessions of nodes, each a stream in and a stream out.
 //!
 //! ```text
-//!   node --- messages ---> reader task ---> the pool's mailbox (bounded: a busy pool holds the node back)
-//!   node <-- messages ---- Outgoing <------ Outbox (bounded: a node that does not read is cut off)
+//!   node --- messages ---> reader task ---> the pool's mailbox (lanes: what has no room is refused or dropped)
+//!   node <-- messages ---- Outgoing <------ Outbox (bounded: what is said again is dropped)
 //! ```
 //!
 //! A session's meaning is the machine's; here is only the connection, which has a number of its own.
 
+mod line;
+mod outbox;
+
+pub(crate) use line::Line;
+pub(crate) use outbox::Outbox;
+
 use crate::events;
-use crate::pool::{Handle, Mail};
+use crate::pool::{Handle, Mail, overloaded};
 use crate::pools::Pools;
 use dormouse_edge::listen::SESSION_MESSAGE_MAX;
-use dormouse_edge::session::{read_node, write_coordinator};
+use dormouse_edge::session::read_node;
+use dormouse_edge::shell::{Lane, Refused, weigh};
 use dormouse_edge::{answer, fault};
 use dormouse_engine::id::NodeId;
 use dormouse_engine::message::{CoordinatorMessage, Hello, NodeMessage};
 use dormouse_engine::pool::Link;
-use dormouse_engine::time::Millis;
 use dormouse_proto::v1;
-use futures_util::Stream;
-use std::pin::Pin;
+use outbox::{COME_BACK, Outgoing, Replies};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 use v1::group_service_server::{GroupService, GroupServiceServer};
 
-/// Messages that may wait for a node to read them.
-const OUTBOX: usize = 256;
 /// How long a new connection may take to say who it is.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// When a node that was cut off should come back.
-const COME_BACK: Millis = Millis(500);
-
-type Said = Result<CoordinatorMessage, Status>;
-
-/// Where a pool puts what it says to a node.
-#[derive(Debug)]
-pub(crate) struct Outbox {
-    queue: mpsc::Sender<Said>,
-    slow: CancellationToken,
-}
-
-impl Outbox {
-    /// Says something; false if too much waits already. A connection that is gone counts as heard.
-    pub(crate) fn send(&self, message: CoordinatorMessage) -> bool {
-        !matches!(
-            self.queue.try_send(Ok(message)),
-            Err(mpsc::error::TrySendError::Full(_))
-        )
-    }
-
-    /// Ends the connection, without what still waits.
-    pub(crate) fn cut_off(&self) {
-        self.slow.cancel();
-    }
-}
-
 /// The service.
 #[derive(Clone)]
 pub(crate) struct Sessions {
@@ -85,39 +59,29 @@ impl Sessions {
         let handle = found.map_err(|refusal| answer::refusal(&refusal))?;
         let link = Link(self.last_link.fetch_add(1, Ordering::Relaxed) + 1);
         events::session_opened(handle.pool(), &hello.node, link);
-        let (queue, inbox) = mpsc::channel(OUTBOX);
-        let (slow, left) = (CancellationToken::new(), CancellationToken::new());
+        let left = CancellationToken::new();
+        let guard = left.clone().drop_guard();
+        let (outbox, replies, outgoing) = outbox::outbox(self.pools.lease(), guard);
         let reader = Reader {
             incoming,
-            link,
+            line: Arc::new(Line::new(link)),
             node: hello.node.clone(),
-            replies: queue.downgrade(),
-            left: left.clone(),
+            replies,
+            left,
             stopping: self.stopping.clone(),
             handle,
         };
-        let outbox = Outbox {
-            queue,
-            slow: slow.clone(),
+        let hello = Box::new(hello);
+        let opened = Mail::Opened {
+            link,
+            outbox,
+            hello,
         };
-        let told = reader.handle.tell(Mail::Opened { link, outbox }).await
-            && reader
-                .handle
-                .tell(Mail::Said {
-                    link,
-                    message: Box::new(NodeMessage::Hello(hello)),
-                })
-                .await;
-        if !told {
+        if !reader.handle.tell(opened) {
             return Err(stopping());
         }
         tokio::spawn(reader.run());
-        Ok(Outgoing {
-            inbox,
-            slow,
-            is_over: false,
-            _left: left.drop_guard(),
-        })
+        Ok(outgoing)
     }
 }
 
@@ -162,10 +126,9 @@ async fn first(incoming: &mut Streaming<v1::NodeMessage>) -> Result<Hello, Statu
 /// What passes on what a node says.
 struct Reader {
     incoming: Streaming<v1::NodeMessage>,
-    link: Link,
+    line: Arc<Line>,
     node: NodeId,
-    /// Weak, so that the queue ends when the pool lets go of it.
-    replies: mpsc::WeakSender<Said>,
+    replies: Replies,
     /// The other half of the connection is gone.
     left: CancellationToken,
     stopping: CancellationToken,
@@ -175,12 +138,10 @@ struct Reader {
 impl Reader {
     async fn run(mut self) {
         let why = self.pass_on().await;
-        events::session_closed(self.handle.pool(), &self.node, self.link, why.message());
-        if let Some(replies) = self.replies.upgrade() {
-            // If the queue is full the node learns it from the end of the stream.
-            let _ = replies.try_send(Err(why));
-        }
-        self.handle.tell(Mail::Closed { link: self.link }).await;
+        let (pool, link) = (self.handle.pool(), self.line.link);
+        events::session_closed(pool, &self.node, link, why.message());
+        self.replies.end(why);
+        self.handle.tell(Mail::Closed { line: self.line });
     }
 
     /// Passes on until the connection is over; returns why it is.
@@ -196,55 +157,56 @@ impl Reader {
                 Ok(None) => return Status::cancelled("the node has ended the stream"),
                 Err(status) => return status,
             };
-            match message {
+            let posted = match message {
                 Ok(NodeMessage::Hello(_)) => {
                     return fault::invalid("message", "must not be hello again; open a new stream");
                 }
-                Ok(message) => {
-                    if !self
-                        .handle
-                        .tell(Mail::Said {
-                            link: self.link,
-                            message: Box::new(message),
-                        })
-                        .await
-                    {
-                        return stopping();
-                    }
-                }
+                Ok(message) => self.post(message),
                 Err(status) => return status,
+            };
+            if posted == Err(Refused::Ended) {
+                return stopping();
             }
         }
+    }
+
+    /// Leaves a message in the pool's mailbox, without waiting. What is said again is dropped if there is no room;
+    /// what is not is refused.
+    fn post(&self, message: NodeMessage) -> Result<(), Refused> {
+        let line = &self.line;
+        let (lane, forward) = match &message {
+            NodeMessage::Hello(_) => return Ok(()),
+            NodeMessage::Heartbeat(heartbeat) => {
+                let line = Arc::clone(line);
+                let is_first = line.beat(heartbeat.clone());
+                let is_open = !is_first || self.handle.tell(Mail::Beat { line });
+                return is_open.then_some(()).ok_or(Refused::Ended);
+            }
+            NodeMessage::Report(_) if !line.has_room_for_a_report() => return Ok(()),
+            NodeMessage::Report(_) => (Lane::Report, None),
+            NodeMessage::Forward { id, op, .. } => (Lane::of(op), Some(*id)),
+        };
+        let bytes = weigh::from_node(&message);
+        line.note_posted(forward.is_none());
+        let said = Mail::Said {
+            line: Arc::clone(line),
+            message: Box::new(message),
+        };
+        let posted = self.handle.post(lane, bytes, said);
+        if posted.is_err() {
+            line.note_taken(forward.is_none());
+        }
+        if posted == Err(Refused::Full)
+            && let Some(id) = forward
+        {
+            let answer = overloaded(self.handle.pool());
+            self.replies
+                .send(CoordinatorMessage::Forwarded { id, answer });
+        }
+        posted
     }
 }
 
 fn stopping() -> Status {
     answer::unavailable("the coordinator is ending; connect again", COME_BACK)
-}
-
-/// What is said to a node; dropping it ends its reader.
-struct Outgoing {
-    inbox: mpsc::Receiver<Said>,
-    slow: CancellationToken,
-    is_over: bool,
-    _left: DropGuard,
-}
-
-impl Stream for Outgoing {
-    type Item = Result<v1::CoordinatorMessage, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.is_over {
-            return Poll::Ready(None);
-        }
-        let said = match self.slow.is_cancelled() {
-            true => Some(Err(answer::unavailable(
-                "too much waited to be read; connect again",
-                COME_BACK,
-            ))),
-            false => std::task::ready!(self.inbox.poll_recv(context)),
-        };
-        self.is_over = !matches!(said, Some(Ok(_)));
-        Poll::Ready(said.map(|said| said.map(write_coordinator)))
-    }
 }

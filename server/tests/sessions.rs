@@ -15,15 +15,28 @@ use dormouse_engine::message::{Act, CoordinatorMessage, Items, NodeMessage, Orde
 use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::timer::{HandlerName, Outcome, Run};
 use dormouse_proto::v1;
-use harness::{Node, Server, create, hello, timer_after};
+use dormouse_server::Config;
+use harness::{Node, Server, config, create, hello, timer_after};
 use std::time::Duration;
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 const HOUR: u64 = 3_600_000;
 
 async fn with_server<F: AsyncFnOnce(Server) -> Server>(test: F) {
     let data = tempfile::tempdir().unwrap();
     let server = test(Server::start(data.path()).await).await;
+    server.stop().await;
+}
+
+/// With a lease that does not end while a busy machine runs the test.
+async fn with_long_leases<F: AsyncFnOnce(Server) -> Server>(test: F) {
+    let data = tempfile::tempdir().unwrap();
+    let config = Config {
+        lease: Duration::from_secs(30),
+        ..config(data.path())
+    };
+    let server = test(Server::start_with(config).await).await;
     server.stop().await;
 }
 
@@ -298,27 +311,57 @@ async fn a_stream_that_does_not_begin_with_a_good_hello_is_refused() {
     .await;
 }
 
+/// Counts what is said until nothing is said for a moment.
+async fn hear_out(node: &mut Node) -> usize {
+    let mut heard = 0;
+    while let Ok(said) = tokio::time::timeout(Duration::from_millis(500), node.next()).await {
+        said.expect("the session is open").expect("and goes on");
+        heard += 1;
+    }
+    heard
+}
+
 #[tokio::test]
-async fn a_node_that_does_not_read_is_cut_off() {
-    with_server(async |server| {
+async fn a_node_that_reads_nothing_for_a_while_is_told_less_and_not_cut_off() {
+    with_long_leases(async |server| {
         let mut node = server.narrow().await.awake("n1").await;
-        for _ in 0..20_000 {
-            if node.say.is_closed() {
-                break;
-            }
-            let sent = tokio::time::timeout(Duration::from_secs(2), node.heartbeat()).await;
-            if sent.is_err() {
-                break;
+        for _ in 0..5_000 {
+            node.heartbeat().await;
+        }
+        let heard = hear_out(&mut node).await;
+        assert!((1..1_000).contains(&heard), "{heard} pulses");
+        node.heartbeat().await;
+        assert_eq!(hear_out(&mut node).await, 1, "it is told again");
+        server
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_thousand_reads_at_once_do_not_break_a_session() {
+    with_long_leases(async |server| {
+        let mut node = server.awake("n1").await;
+        let lists = (0..2_000).map(|_| {
+            let mut timers = server.timers();
+            tokio::spawn(async move {
+                let request = v1::ListTimersRequest::default();
+                timers.list_timers(request).await
+            })
+        });
+        let lists: Vec<_> = lists.collect();
+        for _ in 0..10 {
+            node.heartbeat().await;
+            let said = node.next().await.expect("the session is open");
+            let is_pulse = matches!(said, Some(CoordinatorMessage::Pulse { .. }));
+            assert!(is_pulse, "{said:?}");
+        }
+        for list in lists {
+            if let Err(refused) = list.await.unwrap() {
+                assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+                let details = refused.get_error_details();
+                assert!(details.retry_info().is_some(), "{refused:?}");
             }
         }
-        let end = loop {
-            match node.next().await {
-                Ok(Some(_)) => {}
-                Ok(None) => break None,
-                Err(status) => break Some(status.code()),
-            }
-        };
-        assert_eq!(end, Some(Code::Unavailable));
         server
     })
     .await;

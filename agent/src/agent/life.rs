@@ -19,6 +19,7 @@ use crate::workers::Workers;
 use crate::{events, wire};
 use dormouse_edge::clock;
 use dormouse_edge::listen::{self, Listening};
+use dormouse_edge::shell::Lane;
 use dormouse_edge::timers::Timers;
 use dormouse_engine::base::{self, Base, Effect};
 use dormouse_engine::decision::Decision;
@@ -160,7 +161,7 @@ impl Life {
                 let _ = tokio::time::timeout(RUNS_GRACE, self.executor.idle()).await;
             }
             // If the task has ended meanwhile, its handle says so.
-            let _ = self.asking.asks.send(Ask::Stop).await;
+            self.asking.asks.post_always(Lane::Lease, Ask::Stop);
             base.await.unwrap_or(Err(Error::Fault))
         };
         let ended = tokio::time::timeout(HAND_OVER_LIMIT, handed_over).await;

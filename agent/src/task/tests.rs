@@ -3,6 +3,7 @@
 //! The requests come through the mailbox, as from the API; there is no coordinator.
 
 use super::*;
+use dormouse_edge::shell::{Bounds, Mailbox, mailbox};
 use dormouse_engine::base;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
 use dormouse_engine::op::Refusal;
@@ -44,7 +45,7 @@ impl Journal for Slow {
 }
 
 struct Fixture {
-    asks: mpsc::Sender<Ask>,
+    asks: Mailbox<Ask>,
     executor: Arc<Executor>,
     newest: watch::Receiver<u64>,
     task: JoinHandle<Result<End, Error>>,
@@ -67,13 +68,17 @@ fn start(journal: impl Journal + 'static) -> Fixture {
     let recovered = Base::recover(config, &mut state, clock::now()).unwrap();
     state.finish().unwrap();
     let executor = Executor::start().unwrap();
-    let (asks, asked) = mpsc::channel(16);
+    let bounds = Bounds {
+        items: 1_024,
+        cost: 1 << 20,
+    };
+    let (asks, asked) = mailbox(bounds);
     let (link, happened) = mpsc::channel(16);
-    let mailbox = Mailbox {
+    let inbox = Inbox {
         link: happened,
         asks: asked,
     };
-    let (task, newest) = Task::new(recovered, writer, Arc::clone(&executor), mailbox).unwrap();
+    let (task, newest) = Task::new(recovered, writer, Arc::clone(&executor), inbox).unwrap();
     Fixture {
         asks,
         executor,
@@ -87,7 +92,7 @@ impl Fixture {
     async fn ask(&self, op: Op) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
         assert!(
-            self.asks.send(Ask::Op(op, reply)).await.is_ok(),
+            self.asks.post(Lane::of(&op), 0, Ask::Op(op, reply)).is_ok(),
             "the task lives"
         );
         answer
@@ -275,7 +280,7 @@ async fn a_cancelled_request_harms_nobody() {
 #[tokio::test]
 async fn a_stopped_base_ends_the_task() {
     let fixture = start(Memory::new());
-    assert!(fixture.asks.send(Ask::Stop).await.is_ok());
+    assert!(fixture.asks.post_always(Lane::Lease, Ask::Stop));
     let ended = tokio::time::timeout(Duration::from_secs(5), fixture.task).await;
     assert!(matches!(ended, Ok(Ok(Ok(End::Stopped)))), "{ended:?}");
 }

@@ -13,8 +13,8 @@ use tonic::Status;
 
 /// How many lists of the engine one filtered page looks through before it answers with what it has.
 const ROUNDS_MAX: usize = 10;
-/// A page that has this many bytes is full: most clients take messages up to 4 MiB.
-const BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A page that has this many bytes is full: most clients take messages up to 4 MiB, and what is not read is kept.
+const BYTES_MAX: usize = 1024 * 1024;
 
 /// Whether a page is full while there is more in its pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,26 +2,24 @@
 //!
 //! The loop itself, and the rule that nothing is told before it is durable, is the shell's.
 
-use super::{Handle, MAILBOX, Mail, Seen};
+use super::{BOUNDS, Handle, Mail, Seen};
 use crate::Error;
 use crate::events;
 use crate::session::Outbox;
 use dormouse_edge::clock;
-use dormouse_edge::shell::{self, Around, Course, Shell};
+use dormouse_edge::shell::{self, Around, Course, Letters, Shell, TURN, mailbox};
 use dormouse_edge::timers::Feed;
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::PoolId;
 use dormouse_engine::ledger::Exported;
+use dormouse_engine::message::NodeMessage;
 use dormouse_engine::op::Answer;
 use dormouse_engine::pool::{Config, Effect, Input, Link, Pool};
 use dormouse_store::{self as store, Disk, Journal, Kind, Writer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
-
-/// Inputs of one turn at most, so that a burst does not keep the first of it waiting for long.
-const TURN_MAX: usize = 1024;
 
 /// The task of one pool.
 pub(crate) struct Task {
@@ -33,9 +31,9 @@ pub(crate) struct Task {
 /// What the machine's decisions reach.
 struct Surroundings {
     pool: PoolId,
-    mail: mpsc::Receiver<Mail>,
-    /// Taken from the mail, but not yet part of a turn.
-    letters: Vec<Mail>,
+    mail: Letters<Mail>,
+    /// Connections that are no more, but of which something still waits.
+    closing: BTreeSet<Link>,
     /// What the shell itself has to tell the machine.
     noticed: Vec<Input>,
     links: BTreeMap<Link, Outbox>,
@@ -122,7 +120,7 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
         position,
     } = recovered;
     events::pool_opened(&pool, machine.ledger().len(), position);
-    let (mail, receiver) = mpsc::channel(MAILBOX);
+    let (mail, letters) = mailbox(BOUNDS);
     let decided = machine.ledger().newest_change();
     let (newest, told) = watch::channel(decided);
     let handle = Handle {
@@ -135,8 +133,8 @@ pub(super) fn begin(recovered: Recovered) -> Result<(Handle, Task), Error> {
     };
     let around = Surroundings {
         pool: pool.clone(),
-        mail: receiver,
-        letters: Vec::new(),
+        mail: letters,
+        closing: BTreeSet::new(),
         noticed: Vec::new(),
         links: BTreeMap::new(),
         asks: BTreeMap::new(),
@@ -182,19 +180,18 @@ impl Around<Pool> for Surroundings {
     type About = Shown;
 
     async fn ready(&mut self) {
-        if self.noticed.is_empty()
-            && self.letters.is_empty()
-            && self.mail.recv_many(&mut self.letters, TURN_MAX).await == 0
-        {
-            self.course = Course::Finish;
+        if self.noticed.is_empty() {
+            self.mail.ready(None).await;
         }
     }
 
     fn gather(&mut self) -> Vec<Input> {
-        let mut inputs = std::mem::take(&mut self.noticed);
-        for letter in std::mem::take(&mut self.letters) {
+        let mut inputs = Vec::new();
+        for letter in self.mail.take(TURN, None) {
             inputs.extend(self.open(letter));
         }
+        // A connection ends after everything that was heard on it.
+        inputs.append(&mut self.noticed);
         inputs
     }
 
@@ -253,17 +250,40 @@ impl Around<Pool> for Surroundings {
 impl Surroundings {
     fn open(&mut self, letter: Mail) -> Option<Input> {
         match letter {
-            Mail::Opened { link, outbox } => {
-                self.links.insert(link, outbox);
-                None
-            }
-            Mail::Said { link, message } => Some(Input::Said {
+            Mail::Opened {
                 link,
-                message: *message,
-            }),
-            Mail::Closed { link } => {
-                self.links.remove(&link);
-                Some(Input::Closed { link })
+                outbox,
+                hello,
+            } => {
+                self.links.insert(link, outbox);
+                let message = NodeMessage::Hello(*hello);
+                Some(Input::Said { link, message })
+            }
+            Mail::Beat { line } => {
+                let heartbeat = line.take_beat(clock::now().boot)?;
+                let message = NodeMessage::Heartbeat(heartbeat);
+                Some(Input::Said {
+                    link: line.link,
+                    message,
+                })
+            }
+            Mail::Said { line, message } => {
+                line.note_taken(matches!(*message, NodeMessage::Report(_)));
+                if line.is_heard_out() && self.closing.remove(&line.link) {
+                    self.noticed.push(Input::Closed { link: line.link });
+                }
+                Some(Input::Said {
+                    link: line.link,
+                    message: *message,
+                })
+            }
+            Mail::Closed { line } => {
+                self.links.remove(&line.link);
+                match line.is_heard_out() {
+                    true => self.noticed.push(Input::Closed { link: line.link }),
+                    false => drop(self.closing.insert(line.link)),
+                }
+                None
             }
             Mail::Asked { op, answer } => {
                 let ask = self.expect(answer);
@@ -312,7 +332,7 @@ impl Surroundings {
         }
     }
 
-    /// A node that does not read what it is told is not waited for: its queue would grow without bound.
+    /// A node that has read nothing for longer than a lease does not act on what it is told.
     fn hang_up(&mut self, link: Link) {
         events::session_slow(&self.pool, link);
         if let Some(outbox) = self.links.remove(&link) {

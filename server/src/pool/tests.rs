@@ -74,7 +74,7 @@ impl Running {
     }
 
     async fn stop(self) -> Result<(), Error> {
-        self.handle.tell(Mail::Stop).await;
+        self.handle.tell(Mail::Stop);
         timeout(PATIENCE, self.ended).await.unwrap().unwrap()
     }
 }

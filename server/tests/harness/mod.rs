@@ -44,7 +44,11 @@ pub fn config(data: &Path) -> Config {
 
 impl Server {
     pub async fn start(data: &Path) -> Self {
-        let bound = bind(config(data)).await.expect("the coordinator starts");
+        Self::start_with(config(data)).await
+    }
+
+    pub async fn start_with(config: Config) -> Self {
+        let bound = bind(config).await.expect("the coordinator starts");
         let url = format!("http://{}", bound.address());
         let (stop, stopped) = oneshot::channel::<()>();
         let life = tokio::spawn(bound.serve(async { drop(stopped.await) }));
