@@ -6,7 +6,8 @@ use dormouse_engine::base::{Base, Config, Effect, Input};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{Epoch, NodeId, PoolId, RackId, Session, TimerId, Token, Uid};
 use dormouse_engine::message::{
-    CoordinatorMessage, NodeMessage, Reply, Report, ReportAnswer, Resumed, Welcome,
+    Act, CoordinatorMessage, MessageLimits, NodeMessage, Reply, Report, ReportAnswer, Resumed,
+    Welcome,
 };
 use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::planted::{self, Fault};
@@ -32,13 +33,17 @@ fn handler(name: &str) -> HandlerName {
 
 /// A node with these worker places.
 fn node(places: &[(&str, u32)]) -> Base {
+    node_with(places, MessageLimits::default())
+}
+
+fn node_with(places: &[(&str, u32)], message: MessageLimits) -> Base {
     let config = Config {
         node: NodeId::new("n1").unwrap(),
         pool: PoolId::new("default").unwrap(),
         rack: RackId::new("r1").unwrap(),
         incarnation: 1,
         replicate_after: Millis(200),
-        message: Default::default(),
+        message,
     };
     let (mut base, _) = Base::recover(config, Vec::<(Vec<u8>, Vec<u8>)>::new(), time(0)).unwrap();
     let places = places.iter().map(|(name, places)| (handler(name), *places));
@@ -210,13 +215,13 @@ fn nothing_costs_more_with_more_timers() {
     assert_eq!(few, many);
 }
 
-/// What a coordinator says to a node that does not own its timers, and has no stage of them.
-fn welcome(base: &mut Base, at: u64, epoch: u64) -> Decision<Effect> {
+/// What a coordinator says to a node of which it has no stage.
+fn welcome(base: &mut Base, at: u64, (session, epoch, owns): (u64, u64, bool)) -> Decision<Effect> {
     let _ = base.handle(time(at), vec![Input::Connected]);
     let welcome = Welcome {
-        session: Session(epoch),
+        session: Session(session),
         epoch: Epoch(epoch),
-        owns: false,
+        owns,
         lease: Millis(10_000),
         clock: time(at).wall,
         ledger: 7,
@@ -250,7 +255,7 @@ fn answer(base: &mut Base, at: u64, report: &Report, reply: Reply) -> Decision<E
 
 /// A ledger that has nothing of this node gives it the ownership.
 fn resume(base: &mut Base, at: u64, epoch: u64) {
-    let active = report(&welcome(base, at, epoch));
+    let active = report(&welcome(base, at, (epoch, epoch, false)));
     let resumed = Resumed {
         epoch: Epoch(epoch + 1),
         floor: Token(epoch << 24),
@@ -297,4 +302,34 @@ fn a_run_that_ended_beside_a_close_that_nobody_heard_does_not_take_its_timer_alo
     let look = base.handle(time(20_000), vec![ask(3, Op::Look { name })]);
     let found = |effect: &Effect| matches!(effect, Effect::Answer { answer: Answer::Timer(timer), .. } if timer.uid == run.uid);
     assert!(look.effects.iter().any(found), "{look:?}");
+}
+
+/// A node has staged two pieces when its session ends; the coordinator has nothing of them any more. Returns whether it
+/// begins anew.
+fn begins_anew() -> bool {
+    let small = MessageLimits {
+        items: 3,
+        ..Default::default()
+    };
+    let mut base = node_with(&[], small);
+    resume(&mut base, 0, 1);
+    register(&mut base, 12, 60_000, "h");
+    let idle = Op::Activity {
+        node: NodeId::new("n1").unwrap(),
+        activity: Activity::Idle,
+    };
+    let first = report(&base.handle(time(10), vec![ask(99, idle)]));
+    let second = report(&answer(&mut base, 20, &first, Reply::Noted));
+    let _ = answer(&mut base, 30, &second, Reply::Noted);
+    let _ = base.handle(time(40), vec![Input::Disconnected]);
+    let again = report(&welcome(&mut base, 50, (3, 2, true)));
+    assert!(matches!(again.act, Act::Stage { .. }), "{again:?}");
+    again.act != first.act && again.items.changed == first.items.changed
+}
+
+#[test]
+fn an_attempt_of_which_the_ledger_has_nothing_begins_anew() {
+    assert!(begins_anew());
+    let planted = planted::with(Fault::TrustTheOldStage, begins_anew);
+    assert!(!planted, "the fault is missed");
 }

@@ -16,7 +16,7 @@ use dormouse_engine::record::NO_FACTS;
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{
     Awaits, Durability, Ending, Fate, HandlerName, NewTimer, Outcome, Payload, Phase, Placement,
-    Run, Skip, Target, When,
+    Run, Skip, Target, Timer, When,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -36,6 +36,8 @@ struct Cell {
     largest: usize,
     /// How long a report is on its way.
     way: u64,
+    /// A timer that is missing from the piece that has it, once.
+    missing: Option<Uid>,
     asks: u64,
 }
 
@@ -87,6 +89,7 @@ impl Cell {
             limits,
             largest: 0,
             way: 0,
+            missing: None,
             asks: 0,
         };
         for (name, rack) in nodes {
@@ -168,9 +171,14 @@ impl Cell {
         let link = Link(u64::try_from(place).unwrap());
         for effect in decision.effects {
             match effect {
-                base::Effect::Send(message) => {
-                    if let NodeMessage::Report(report) = &message {
-                        self.largest = self.largest.max(report.items.changed.len());
+                base::Effect::Send(mut message) => {
+                    if let NodeMessage::Report(report) = &mut message {
+                        let changed = &mut report.items.changed;
+                        self.largest = self.largest.max(changed.len());
+                        let lost = |timer: &mut Timer| Some(timer.uid) == self.missing;
+                        if changed.extract_if(.., lost).count() > 0 {
+                            self.missing = None;
+                        }
                     }
                     let said = pool::Input::Said { link, message };
                     self.mail.push_back((name.clone(), Mail::Up(said)));
@@ -885,6 +893,28 @@ fn what_is_staged_is_in_no_list() {
     let listed = || staged_beside_a_run().0.pool.ledger().entries().count();
     assert_eq!(listed(), 0);
     assert!(planted::with(Fault::ListTheStaged, listed) > 0);
+}
+
+/// A piece arrives without one of its timers. Returns how many the ledger has when the node sleeps, and how often the
+/// two did not know the same.
+fn sleep_with_a_gap() -> (usize, u64) {
+    let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
+    for number in 0..12 {
+        let wish = new(&format!("t{number:02}"), 60_000, Durability::Local);
+        cell.create(Some("n1"), wish);
+    }
+    cell.missing = Some(new("t05", 60_000, Durability::Local).uid);
+    cell.activity("n1", Activity::Idle);
+    cell.pass(5_000);
+    let staged = cell.pool.ledger().len();
+    (staged, cell.bases[&node("n1")].view(time(cell.now)).resyncs)
+}
+
+#[test]
+fn a_gap_in_what_was_handed_over_is_found_before_the_node_sleeps() {
+    assert_eq!(sleep_with_a_gap(), (12, 1));
+    let planted = planted::with(Fault::BelieveTheSum, sleep_with_a_gap);
+    assert_eq!(planted, (11, 0), "the fault is missed");
 }
 
 /// Something of what is staged is changed. Returns whether the node slept in the end, and how often it and the ledger
