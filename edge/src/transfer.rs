@@ -102,33 +102,52 @@ impl BadLine {
     }
 }
 
-/// The lines of an export, head and end included.
-#[must_use]
-pub fn lines(pools: &[Exported], now: WallTime) -> Vec<String> {
-    let head = Head {
-        version: VERSION,
-        program: env!("CARGO_PKG_VERSION").into(),
-        time: now,
-    };
-    let mut lines = vec![Line::Head(head).write()];
-    for exported in pools {
-        let pool = PoolLine {
-            pool: exported.pool.clone(),
-            ledger: Uid(exported.ledger),
-            index: exported.index,
+/// The lines of an export as its pieces come: a head, then the pieces of each pool, then the end.
+#[derive(Debug, Default)]
+pub struct Lines {
+    written: u64,
+    /// The pool that the last line of a pool was about, and its index.
+    pool: Option<(PoolId, LogIndex)>,
+}
+
+impl Lines {
+    /// The first line.
+    pub fn head(&mut self, now: WallTime) -> String {
+        self.written += 1;
+        let head = Head {
+            version: VERSION,
+            program: env!("CARGO_PKG_VERSION").into(),
+            time: now,
         };
-        lines.push(Line::Pool(pool).write());
-        let facts = exported.facts.iter();
-        lines.extend(facts.map(|fact| Line::Fact(fact.clone()).write()));
+        Line::Head(head).write()
     }
-    let lines_before = lines.len() as u64;
-    lines.push(
-        Line::End(End {
-            lines: lines_before,
-        })
-        .write(),
-    );
-    lines
+
+    /// The lines of a piece. A line of the pool stands before the facts of each index: what came in after the
+    /// first one may be in the export or not.
+    pub fn piece(&mut self, exported: Exported) -> Vec<String> {
+        let mut lines = Vec::with_capacity(exported.facts.len() + 1);
+        let place = Some((exported.pool.clone(), exported.index));
+        if self.pool != place {
+            self.pool = place;
+            let pool = PoolLine {
+                pool: exported.pool,
+                ledger: Uid(exported.ledger),
+                index: exported.index,
+            };
+            lines.push(Line::Pool(pool).write());
+        }
+        let facts = exported.facts.into_iter();
+        lines.extend(facts.map(|fact| Line::Fact(fact).write()));
+        self.written += lines.len() as u64;
+        lines
+    }
+
+    /// The last line.
+    #[must_use]
+    pub fn end(&self) -> String {
+        let lines = self.written;
+        Line::End(End { lines }).write()
+    }
 }
 
 impl Line {

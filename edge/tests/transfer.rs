@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use dormouse_edge::transfer::{Line, lines};
+use dormouse_edge::transfer::{Line, Lines};
 use dormouse_engine::id::{NodeId, PoolId, RunId, TimerId, TimerName, Token, Uid};
 use dormouse_engine::ledger::{Exported, Fact};
 use dormouse_engine::op::{Change, NewTime, Op};
@@ -169,15 +169,28 @@ fn an_export_has_a_head_its_pools_and_an_end_that_counts() {
         pool: PoolId::new("default").unwrap(),
         ledger: 7,
         index: LogIndex(812),
-        facts: facts.clone(),
+        facts: facts[..2].to_vec(),
+        next: None,
+        facts_total: 4,
     };
-    let lines = lines(&[exported], NOW);
+    let later = Exported {
+        index: LogIndex(813),
+        facts: facts[2..].to_vec(),
+        ..exported.clone()
+    };
+    let mut export = Lines::default();
+    let mut lines = vec![export.head(NOW)];
+    lines.extend(export.piece(exported));
+    lines.extend(export.piece(later));
+    lines.push(export.end());
     let read: Vec<Line> = lines.iter().map(|line| Line::read(line).unwrap()).collect();
     assert!(matches!(&read[0], Line::Head(head) if head.version == 1 && head.time == NOW));
     assert!(matches!(&read[1], Line::Pool(pool) if pool.index.0 == 812));
     let within: Vec<Line> = facts.into_iter().map(Line::Fact).collect();
-    assert_eq!(read[2..6], within);
-    assert!(matches!(&read[6], Line::End(end) if end.lines == 6));
+    assert_eq!(read[2..4], within[..2]);
+    assert!(matches!(&read[4], Line::Pool(pool) if pool.index.0 == 813));
+    assert_eq!(read[5..7], within[2..]);
+    assert!(matches!(&read[7], Line::End(end) if end.lines == 7));
     for (line, read) in lines.iter().zip(&read) {
         assert_eq!(read.write(), *line);
     }

@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How long a request may be repeated.
 pub const REQUEST_KEPT: Millis = Millis(24 * 3_600_000);
 
+/// Timers that are too old to be remembered and go in one turn.
+const PRUNED_IN_TURN_MAX: usize = 1_024;
+
 /// At most so many are remembered; then the oldest go earlier.
 const KEPT_MAX: usize = 65_536;
 
@@ -120,12 +123,13 @@ impl Departed {
         std::mem::take(&mut self.dirty)
     }
 
-    /// Forgets what nobody may ask again.
+    /// Forgets what nobody may ask again, so much of it as one turn may.
     pub(crate) fn prune(&mut self, now: WallTime) {
-        while let Some((at, uid)) = self.ages.first().copied() {
-            if at + REQUEST_KEPT > now {
+        for _ in 0..PRUNED_IN_TURN_MAX {
+            let oldest = self.ages.first().copied();
+            let Some((_, uid)) = oldest.filter(|(at, _)| *at + REQUEST_KEPT <= now) else {
                 return;
-            }
+            };
             self.remove(uid);
         }
     }

@@ -1,36 +1,92 @@
-//! What has become of runs: the last of each timer, bounded in number and in age.
+//! What has become of runs: the last of each timer, bounded in number, in bytes and in age.
 //!
 //! Ledger and base each keep what they have settled themselves or were told of. Dead runs are kept beside the
-//! others, so that many good ones do not push them out before somebody has looked at them.
+//! others and have bounds of their own, so that many good ones do not push them out before somebody has looked at
+//! them. What is over a bound goes, the oldest first, and is counted.
 
 use crate::id::{RunId, TimerName, Uid};
-use crate::page;
+use crate::page::{self, Weigh as _};
 use crate::time::{Millis, WallTime};
 use crate::timer::{Fate, RunKey, RunRecord};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// At most so many records of one timer, and as many dead ones.
+/// The most records of one timer, and as many dead ones.
 pub const KEPT_PER_TIMER: usize = 100;
-/// At most so many in all.
-pub const KEPT_IN_ALL: usize = 100_000;
+/// The most records of runs that are not dead, of all timers of a pool or of a node.
+pub const RUNS_MAX: usize = 100_000;
+/// The most bytes that these take.
+pub const RUNS_BYTES_MAX: usize = 64 << 20;
+/// The most dead runs, of all timers of a pool or of a node.
+pub const DEAD_MAX: usize = 10_000;
+/// The most bytes that these take.
+pub const DEAD_BYTES_MAX: usize = 16 << 20;
 /// No record is kept longer.
 pub const KEPT_FOR: Millis = Millis(7 * 24 * 3_600_000);
+/// Records that are too old and go in one turn.
+const PRUNED_IN_TURN_MAX: usize = 1_024;
 
 /// The records of all timers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct History {
     timers: BTreeMap<Uid, Past>,
     names: BTreeMap<TimerName, Uid>,
-    ages: BTreeSet<(WallTime, Uid, RunKey)>,
+    plain: Ages,
+    dead: Ages,
+    /// Dead runs by name, those of one timer the newest first.
+    letters: BTreeSet<(TimerName, Reverse<RunKey>, Uid)>,
     dirty: BTreeSet<(Uid, RunKey)>,
 }
 
 #[derive(Debug)]
 struct Past {
     name: TimerName,
-    runs: BTreeMap<RunKey, RunRecord>,
-    dead: usize,
+    plain: BTreeMap<RunKey, RunRecord>,
+    dead: BTreeMap<RunKey, RunRecord>,
+}
+
+/// The records of one kind, the oldest first, and their bounds.
+#[derive(Debug)]
+struct Ages {
+    queue: BTreeSet<(WallTime, Uid, RunKey)>,
+    bytes: usize,
+    items_max: usize,
+    bytes_max: usize,
+    /// Records that went because there were too many.
+    evicted: u64,
+}
+
+impl Ages {
+    fn new(items_max: usize, bytes_max: usize) -> Self {
+        Self {
+            queue: BTreeSet::new(),
+            bytes: 0,
+            items_max,
+            bytes_max,
+            evicted: 0,
+        }
+    }
+
+    /// The oldest, if there are too many.
+    fn excess(&self) -> Option<(Uid, RunKey)> {
+        let full = self.queue.len() > self.items_max || self.bytes > self.bytes_max;
+        let (_, uid, key) = self.queue.first().filter(|_| full)?;
+        Some((*uid, *key))
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            timers: BTreeMap::new(),
+            names: BTreeMap::new(),
+            plain: Ages::new(RUNS_MAX, RUNS_BYTES_MAX),
+            dead: Ages::new(DEAD_MAX, DEAD_BYTES_MAX),
+            letters: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
 }
 
 /// A record as it stands in a journal.
@@ -38,6 +94,25 @@ struct Past {
 pub(crate) struct Kept {
     pub(crate) timer: TimerName,
     pub(crate) run: RunRecord,
+}
+
+impl Past {
+    fn of_fate(&self, dead: bool) -> &BTreeMap<RunKey, RunRecord> {
+        if dead { &self.dead } else { &self.plain }
+    }
+
+    fn get(&self, key: RunKey) -> Option<&RunRecord> {
+        self.plain.get(&key).or_else(|| self.dead.get(&key))
+    }
+
+    /// The oldest of a kind, if there are too many of it.
+    fn excess(&self, dead: bool) -> Option<RunKey> {
+        let runs = self.of_fate(dead);
+        let oldest = runs
+            .first_key_value()
+            .filter(|_| runs.len() > KEPT_PER_TIMER);
+        oldest.map(|(key, _)| *key)
+    }
 }
 
 impl History {
@@ -51,25 +126,56 @@ impl History {
         if let Some(dead) = self.find_dead(uid, kept.run.id) {
             self.remove(uid, dead.key());
         }
+        let dead = kept.run.fate == Fate::Dead;
         self.dirty.insert((uid, key));
         self.restore(uid, kept);
-        self.bound(uid);
+        let excess = self.timers.get(&uid).and_then(|past| past.excess(dead));
+        if let Some(key) = excess {
+            self.remove(uid, key);
+        }
+        self.bound(dead);
         true
     }
 
     /// Takes a record in that is in the journal already.
     pub(crate) fn restore(&mut self, uid: Uid, kept: Kept) {
         let key = kept.run.key();
+        let dead = kept.run.fate == Fate::Dead;
         let name = kept.timer;
         let past = self.timers.entry(uid).or_insert_with(|| Past {
             name: name.clone(),
-            runs: BTreeMap::new(),
-            dead: 0,
+            plain: BTreeMap::new(),
+            dead: BTreeMap::new(),
         });
-        past.dead += usize::from(kept.run.fate == Fate::Dead);
-        past.runs.insert(key, kept.run);
+        let bytes = kept.run.weight();
+        let runs = if dead {
+            &mut past.dead
+        } else {
+            &mut past.plain
+        };
+        if let Some(before) = runs.insert(key, kept.run) {
+            self.ages(dead).bytes -= before.weight();
+        }
+        if dead {
+            self.letters.insert((name.clone(), Reverse(key), uid));
+        }
         self.names.insert(name, uid);
-        self.ages.insert((key.finished, uid, key));
+        let ages = self.ages(dead);
+        ages.queue.insert((key.finished, uid, key));
+        ages.bytes += bytes;
+    }
+
+    fn ages(&mut self, dead: bool) -> &mut Ages {
+        if dead {
+            &mut self.dead
+        } else {
+            &mut self.plain
+        }
+    }
+
+    /// How many records went because there were too many: of runs that were not dead, and of dead ones.
+    pub(crate) fn evicted(&self) -> (u64, u64) {
+        (self.plain.evicted, self.dead.evicted)
     }
 
     /// Records that were taken in or out since the last call.
@@ -82,12 +188,12 @@ impl History {
         let past = self.timers.get(&uid)?;
         Some(Kept {
             timer: past.name.clone(),
-            run: past.runs.get(&key)?.clone(),
+            run: past.get(key)?.clone(),
         })
     }
 
     fn get(&self, uid: Uid, key: RunKey) -> Option<&RunRecord> {
-        self.timers.get(&uid)?.runs.get(&key)
+        self.timers.get(&uid)?.get(key)
     }
 
     /// The records of the timer of this name, the newest first, older than `before`; and whether there are more.
@@ -97,13 +203,15 @@ impl History {
         before: Option<RunKey>,
         limit: usize,
     ) -> (Vec<RunRecord>, bool) {
+        use std::ops::Bound::{Excluded, Unbounded};
         let past = self.names.get(name).and_then(|uid| self.timers.get(uid));
         let Some(past) = past else {
             return (Vec::new(), false);
         };
-        let older = |(key, _): &(&RunKey, &RunRecord)| before.is_none_or(|before| **key < before);
-        let runs = past.runs.iter().rev().filter(older).map(|(_, run)| run);
-        let (page, more) = page::cut(limit, runs);
+        let older = (Unbounded, before.map_or(Unbounded, Excluded));
+        let [plain, dead] = [&past.plain, &past.dead].map(|runs| runs.range(older).rev());
+        let runs = page::merge(plain, dead, |(a, _), (b, _)| b.cmp(a));
+        let (page, more) = page::cut(limit, runs.map(|(_, run)| run));
         (page.into_iter().cloned().collect(), more)
     }
 
@@ -123,25 +231,13 @@ impl History {
         after: Option<&(TimerName, RunKey)>,
         limit: usize,
     ) -> (Vec<(TimerName, RunRecord)>, bool) {
-        use std::ops::Bound::{Included, Unbounded};
-        let from = after.map_or(Unbounded, |(name, _)| Included(name));
-        let timers = self.names.range((from, Unbounded));
-        let pasts = timers.filter_map(|(name, uid)| Some((name, self.timers.get(uid)?)));
-        let all = pasts
-            .filter(|(_, past)| past.dead > 0)
-            .flat_map(|(name, past)| {
-                let dead = past
-                    .runs
-                    .iter()
-                    .rev()
-                    .filter(|(_, run)| run.fate == Fate::Dead);
-                dead.map(move |(key, run)| (name, *key, run))
-            });
-        let rest = all.filter(|(name, key, _)| match after {
-            Some((last, before)) if *name == last => key < before,
-            _ => true,
-        });
-        let (page, more) = page::cut(limit, rest.map(|(name, _, run)| (name, run)));
+        use std::ops::Bound::{Excluded, Unbounded};
+        let after = after.map(|(name, key)| (name.clone(), Reverse(*key), Uid(u128::MAX)));
+        let from = after.map_or(Unbounded, Excluded);
+        let letters = self.letters.range((from, Unbounded));
+        let runs =
+            letters.filter_map(|(name, Reverse(key), uid)| Some((name, self.get(*uid, *key)?)));
+        let (page, more) = page::cut(limit, runs);
         let owned = page.into_iter();
         let owned = owned.map(|(name, run)| (name.clone(), run.clone()));
         (owned.collect(), more)
@@ -149,9 +245,8 @@ impl History {
 
     /// The dead run of this id.
     pub(crate) fn find_dead(&self, uid: Uid, id: RunId) -> Option<RunRecord> {
-        let mut runs = self.timers.get(&uid)?.runs.values().rev();
-        runs.find(|run| run.id == id && run.fate == Fate::Dead)
-            .cloned()
+        let mut runs = self.timers.get(&uid)?.dead.values().rev();
+        runs.find(|run| run.id == id).cloned()
     }
 
     /// Forgets one record.
@@ -159,13 +254,21 @@ impl History {
         let Some(past) = self.timers.get_mut(&uid) else {
             return;
         };
-        let Some(run) = past.runs.remove(&key) else {
-            return;
+        let (run, dead) = match past.plain.remove(&key) {
+            Some(run) => (Some(run), false),
+            None => (past.dead.remove(&key), true),
         };
-        past.dead -= usize::from(run.fate == Fate::Dead);
-        self.ages.remove(&(key.finished, uid, key));
+        let Some(run) = run else { return };
+        if dead {
+            let letter = (past.name.clone(), Reverse(key), uid);
+            self.letters.remove(&letter);
+        }
+        let empty = past.plain.is_empty() && past.dead.is_empty();
+        let ages = self.ages(dead);
+        ages.queue.remove(&(key.finished, uid, key));
+        ages.bytes -= run.weight();
         self.dirty.insert((uid, key));
-        if past.runs.is_empty()
+        if empty
             && let Some(past) = self.timers.remove(&uid)
             && self.names.get(&past.name) == Some(&uid)
         {
@@ -175,43 +278,29 @@ impl History {
 
     /// Forgets everything of a timer.
     pub(crate) fn forget(&mut self, uid: Uid) {
-        let keys = self.timers.get(&uid).map(|past| past.runs.keys().copied());
+        let past = self.timers.get(&uid);
+        let keys = past.map(|past| past.plain.keys().chain(past.dead.keys()).copied());
         let keys: Vec<RunKey> = keys.into_iter().flatten().collect();
         for key in keys {
             self.remove(uid, key);
         }
     }
 
-    /// Forgets what is too old.
+    /// Forgets what is too old, so much of it as one turn may.
     pub(crate) fn prune(&mut self, now: WallTime) {
-        while let Some((finished, uid, key)) = self.ages.first().copied() {
-            if finished + KEPT_FOR > now {
+        for _ in 0..PRUNED_IN_TURN_MAX {
+            let oldest = [&self.plain, &self.dead].map(|ages| ages.queue.first().copied());
+            let oldest = oldest.into_iter().flatten().min();
+            let Some((_, uid, key)) = oldest.filter(|(at, ..)| *at + KEPT_FOR <= now) else {
                 return;
-            }
+            };
             self.remove(uid, key);
         }
     }
 
-    fn bound(&mut self, uid: Uid) {
-        if let Some(past) = self.timers.get(&uid) {
-            let others = past.runs.len() - past.dead;
-            let excess = |dead: bool| {
-                let mut runs = past.runs.iter();
-                let oldest = runs.find(|(_, run)| (run.fate == Fate::Dead) == dead);
-                oldest.map(|(key, _)| *key)
-            };
-            let over = match (others > KEPT_PER_TIMER, past.dead > KEPT_PER_TIMER) {
-                (true, _) => excess(false),
-                (_, true) => excess(true),
-                _ => None,
-            };
-            if let Some(key) = over {
-                self.remove(uid, key);
-            }
-        }
-        if self.ages.len() > KEPT_IN_ALL
-            && let Some((_, uid, key)) = self.ages.first().copied()
-        {
+    fn bound(&mut self, dead: bool) {
+        while let Some((uid, key)) = self.ages(dead).excess() {
+            self.ages(dead).evicted += 1;
             self.remove(uid, key);
         }
     }
@@ -271,6 +360,51 @@ mod tests {
         assert_eq!(noted(&history, "a"), vec![5]);
         history.prune(WallTime(5) + KEPT_FOR);
         assert!(!history.knows(&name("a")));
+    }
+
+    /// A dead run and then this many others, each of a timer of its own.
+    fn filled(runs: usize, reason: usize) -> History {
+        let mut history = History::default();
+        history.note(Uid(u128::MAX), kept("dead", 0, Fate::Dead));
+        for number in 0..runs {
+            let mut kept = kept("a", i64::try_from(number).unwrap(), Fate::Done);
+            kept.run.reason = "x".repeat(reason);
+            history.note(Uid(number as u128), kept);
+        }
+        history
+    }
+
+    #[test]
+    fn many_good_runs_push_each_other_out_and_no_dead_one() {
+        let history = filled(RUNS_MAX + 7, 0);
+        assert_eq!(history.evicted(), (7, 0));
+        assert_eq!(history.dead(None, 10).0.len(), 1);
+        let kept = [6, 7].map(|uid| history.timers.contains_key(&Uid(uid)));
+        assert_eq!(kept, [false, true]);
+    }
+
+    #[test]
+    fn long_reasons_count() {
+        let history = filled(70, 1 << 20);
+        assert!(history.plain.bytes <= RUNS_BYTES_MAX);
+        assert_eq!(history.evicted(), (7, 0));
+        assert_eq!(history.dead(None, 10).0.len(), 1);
+    }
+
+    #[test]
+    fn dead_runs_have_a_bound_of_their_own() {
+        let mut history = History::default();
+        history.note(Uid(u128::MAX), kept("a", 0, Fate::Done));
+        for number in 0..DEAD_MAX + 3 {
+            let at = i64::try_from(number).unwrap();
+            history.note(Uid(number as u128), kept("b", at, Fate::Dead));
+        }
+        assert_eq!(history.evicted(), (0, 3));
+        assert_eq!(noted(&history, "a").len(), 1);
+        for uid in 0..DEAD_MAX + 3 {
+            history.forget(Uid(uid as u128));
+        }
+        assert_eq!((history.dead.bytes, history.letters.len()), (0, 0));
     }
 
     #[test]

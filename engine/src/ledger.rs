@@ -11,7 +11,9 @@
 //! so a timer created and cancelled within one turn leaves no trace. Sessions, leases and who is awake are
 //! not facts of the ledger; the pool keeps them.
 
+mod backlog;
 mod claims;
+mod ended;
 mod gone;
 mod judge;
 mod leaving;
@@ -25,15 +27,19 @@ mod stage;
 mod sum;
 mod timers;
 mod transfer;
+mod turn;
 
+pub(crate) use backlog::Want;
+pub use ended::ENDED_BYTES_MAX;
 pub use judge::Tail;
 pub use ownership::Greeting;
+pub use past::Forgotten;
 pub(crate) use past::no_dead_run;
 pub use recover::Stored;
 pub use request::Routed;
 pub(crate) use request::{cancelled, new_time, not_allowed, not_found, refuse_schedule, repeated};
 pub use sum::Sum;
-pub use transfer::{Exported, Fact, Restore, Restored};
+pub use transfer::{Exported, Fact, PIECE_BYTES_MAX, PIECE_FACTS_MAX, Place, Restore, Restored};
 
 use crate::departed::Departed;
 use crate::feed::Feed;
@@ -42,13 +48,17 @@ use crate::id::{Epoch, NodeId, PoolId, RackId, Session, TimerName, Token, Uid};
 use crate::intern::Interner;
 use crate::message::LedgerId;
 use crate::op::Op;
-use crate::record::{Key, Record};
+use crate::record::Key;
 use crate::time::{LogIndex, Millis, WallTime};
 use crate::timer::{HandlerName, Timer};
+use backlog::{Backlog, Places};
+use ended::Ended;
 use leaving::Parting;
+use pending::PendingChanges;
 use serde::{Deserialize, Serialize};
 use stage::{Holding, Stages};
 use std::collections::{BTreeMap, BTreeSet};
+use turn::Turn;
 
 /// Timers that are no more, and of which a node that is not known any more may have to hear: at most so many.
 const GONE_MAX: usize = 65_536;
@@ -74,12 +84,16 @@ pub struct Ledger {
     stages: Stages,
     /// Nodes that have left, and whose timers are becoming the pool's.
     leaving: BTreeMap<NodeId, Parting>,
-    claims: BTreeMap<NodeId, BTreeSet<Uid>>,
+    /// Runs in flight by who runs them, in the order in which they were claimed.
+    claims: BTreeMap<NodeId, BTreeMap<Token, Uid>>,
     /// Timers at which something has to be looked when their home moves.
     apart: BTreeMap<NodeId, BTreeSet<Uid>>,
     /// Timers of the pool that are named after a node.
     orphans: BTreeMap<NodeId, BTreeSet<Uid>>,
-    giving: BTreeMap<NodeId, BTreeSet<Uid>>,
+    /// Timers on their way back to their homes, by when they are due.
+    giving: BTreeMap<NodeId, BTreeSet<(WallTime, Uid)>>,
+    backlog: Backlog,
+    places: Places,
     /// Pinned timers of which their sleeping homes have not heard, by when they are due.
     unheard: BTreeMap<NodeId, BTreeSet<(WallTime, Uid)>>,
     nodes: BTreeMap<NodeId, Node>,
@@ -90,22 +104,13 @@ pub struct Ledger {
     heard: BTreeMap<NodeId, LogIndex>,
     /// Timers that were taken out while their home was active: it has still to hear of it.
     ended_elsewhere: BTreeMap<NodeId, BTreeSet<Uid>>,
-    pending: BTreeMap<u64, Pending>,
-    ended: BTreeSet<(WallTime, Uid)>,
+    pending: PendingChanges,
+    ended: Ended,
     history: History,
     departed: Departed,
     feed: Feed,
     interner: Interner,
     turn: Turn,
-}
-
-/// What the current turn has changed.
-#[derive(Debug, Default)]
-struct Turn {
-    dirty: BTreeSet<Key>,
-    fresh: BTreeSet<Uid>,
-    touched: BTreeSet<Home>,
-    withdrawn: Vec<(NodeId, Token)>,
 }
 
 /// The ledger's facts about itself.
@@ -323,47 +328,6 @@ impl Ledger {
         staged.map_or(own, |stage| own.with(stage.holding.sum))
     }
 
-    /// Homes whose earliest movable deadline may have changed since the last call.
-    pub fn take_touched(&mut self) -> BTreeSet<Home> {
-        std::mem::take(&mut self.turn.touched)
-    }
-
-    /// The records of everything that changed since the last call.
-    pub fn take_records(&mut self) -> Vec<Record> {
-        self.turn.fresh.clear();
-        let mut dirty = std::mem::take(&mut self.turn.dirty);
-        for key in &dirty {
-            if let Key::Timer(uid) = key
-                && self.timers.contains_key(uid)
-            {
-                self.feed.changed(*uid);
-            }
-        }
-        let runs = self.history.take_dirty().into_iter();
-        dirty.extend(runs.map(|(uid, run)| Key::Run(uid, run)));
-        let farewells = self.departed.take_dirty().into_iter();
-        dirty.extend(farewells.map(Key::Farewell));
-        dirty.iter().map(|key| self.record(key)).collect()
-    }
-
-    fn record(&self, key: &Key) -> Record {
-        fn stored<T: Serialize>(key: &Key, value: Option<&T>) -> Record {
-            value.map_or_else(|| Record::delete(key), |value| Record::put(key, value))
-        }
-        match key {
-            Key::Meta => Record::put(key, &self.meta),
-            Key::Node(node) => stored(key, self.nodes.get(node)),
-            Key::Timer(uid) => match self.timers.get(uid) {
-                Some(entry) => Record::put_timer(&entry.timer, &self.pool, &entry.known()),
-                None => Record::delete(key),
-            },
-            Key::Gone(uid) => stored(key, self.gone.get(uid)),
-            Key::Pending(number) => stored(key, self.pending.get(number)),
-            Key::Run(uid, run) => stored(key, self.history.kept(*uid, *run).as_ref()),
-            Key::Farewell(uid) => stored(key, self.departed.get(*uid)),
-        }
-    }
-
     /// A fresh place in the order of decisions.
     fn stamp(&mut self) -> LogIndex {
         self.meta.index.0 += 1;
@@ -383,13 +347,6 @@ impl Ledger {
         if seen > self.meta.index.0 && seen <= INDEX_MAX {
             self.meta.index.0 = seen;
             self.turn.dirty.insert(Key::Meta);
-        }
-    }
-
-    fn change_node(&mut self, node: &NodeId, change: impl FnOnce(&mut Node)) {
-        if let Some(found) = self.nodes.get_mut(node) {
-            change(found);
-            self.turn.dirty.insert(Key::Node(node.clone()));
         }
     }
 }

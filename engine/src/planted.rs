@@ -93,6 +93,12 @@ pub enum Fault {
     IgnoreExpiry,
     /// Occurrences that have begun are not counted.
     MiscountOccurrences,
+    /// Everything that a node has to do is said at once.
+    OrderWithoutCredit,
+    /// Everything that is due is looked at in one turn.
+    ServeWithoutBound,
+    /// What is due of an owner is looked at, and nothing is done about it.
+    PullNothing,
     /// With overlap REPLACE the earlier run keeps its right.
     KeepTheReplaced,
     /// A shell performs what a turn wants done before the turn is durable.

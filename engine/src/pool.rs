@@ -11,7 +11,9 @@
 //! done: leases that ran out, deadlines that are due, a sentry that has to be armed. Everything here but the
 //! ledger is soft state, rebuilt after a start from the ledger and from the sessions that come back.
 
+mod agenda;
 mod backlog;
+mod check;
 mod duty;
 mod elsewhere;
 mod greeting;
@@ -19,7 +21,9 @@ mod idle;
 mod input;
 mod orders;
 mod report;
+mod rooms;
 mod routes;
+mod saying;
 mod session;
 mod tenure;
 mod view;
@@ -32,17 +36,22 @@ pub(crate) use view::reason as why_ineligible;
 pub use view::{NodeState, NodeView, View};
 
 use crate::decision::Decision;
-use crate::hierarchy::{Cover, Hierarchy, Report as Standing};
+use crate::hierarchy::{Cover, Hierarchy, Owner, Report as Standing};
 use crate::id::NodeId;
-use crate::ledger::{Home, Ledger, Stance, Stored};
+use crate::ledger::{Ledger, Stance, Stored};
 use crate::message::{CoordinatorMessage, NodeMessage};
 use crate::op::Answer;
 use crate::record::Unreadable;
-use crate::time::Now;
+use crate::steps;
+use crate::time::{BootTime, Now};
+use agenda::Agenda;
 use backlog::Backlog;
+use orders::Orders;
+use rooms::Rooms;
 use routes::{Asker, Routes};
-use session::Live;
-use std::collections::BTreeMap;
+use session::{Live, Returning};
+use std::collections::{BTreeMap, BTreeSet};
+use tenure::Tenures;
 use watch::Watch;
 
 /// The machine of one pool.
@@ -53,12 +62,23 @@ pub struct Pool {
     hierarchy: Hierarchy,
     links: BTreeMap<Link, NodeId>,
     live: BTreeMap<NodeId, Live>,
+    orders: Orders,
     routes: Routes,
+    rooms: Rooms,
     backlog: Backlog,
     watch: Watch,
+    /// Owners whose due timers make no progress, and when they are tried again.
+    stuck: Agenda<BootTime, Owner>,
     /// What moves in pieces has not come to its end.
     untidy: bool,
+    tenures: Tenures,
+    returning: Returning,
+    /// Nodes of which something has changed in this turn: what follows from that is looked at once.
+    changed: BTreeSet<NodeId>,
     effects: Vec<Effect>,
+    /// Turns since the start.
+    #[cfg(debug_assertions)]
+    turns: u64,
 }
 
 impl Pool {
@@ -97,11 +117,19 @@ impl Pool {
             ledger,
             links: BTreeMap::new(),
             live: BTreeMap::new(),
+            orders: Orders::default(),
             routes: Routes::starting(now),
+            rooms: Rooms::default(),
             backlog: Backlog::default(),
             watch: Watch::starting(now),
+            stuck: Agenda::default(),
             untidy: false,
+            tenures: Tenures::default(),
+            returning: Returning::default(),
+            changed: BTreeSet::new(),
             effects: Vec::new(),
+            #[cfg(debug_assertions)]
+            turns: 0,
         };
         pool.ledger.begin_feed(now.wall);
         pool.ledger.grant_leases_of(pool.config.lease);
@@ -115,21 +143,23 @@ impl Pool {
         for input in inputs {
             self.decide(now, input);
         }
+        self.look_at_changed();
         self.expire(now);
+        self.look_at_changed();
         self.sync(now);
         self.serve(now);
-        self.give_back(now);
+        self.give_back();
+        self.look_at_changed();
         self.keep_watch(now);
-        self.repeat_orders(now);
+        self.send_orders(now);
         self.tidy_up();
         self.sync(now);
         #[cfg(debug_assertions)]
-        self.check()
-            .expect("the invariants of the pool hold after every turn");
+        self.examine();
         Decision {
             records: self.ledger.take_records(),
             effects: std::mem::take(&mut self.effects),
-            more: false,
+            more: self.is_more_left(),
         }
     }
 
@@ -166,6 +196,11 @@ impl Pool {
         self.untidy = erasing || parting || forgetting;
     }
 
+    /// Whether this turn had no room for all of its work.
+    fn is_more_left(&self) -> bool {
+        self.untidy || self.orders.are_left() || self.backlog.is_left()
+    }
+
     /// The ledger, for those who check it.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
@@ -193,6 +228,8 @@ impl Pool {
             self.admit(&name, &node.rack, now);
             if matches!(node.stance, Stance::Active | Stance::Greeted) {
                 let until = now.boot + session::granted(self.ledger.lease_max());
+                let owns = node.stance == Stance::Active;
+                self.returning.expect(&name, owns, until);
                 let live = Live::unheard(node.session, until);
                 self.live.insert(name.clone(), live);
             }
@@ -207,6 +244,19 @@ impl Pool {
         self.hierarchy
             .set_pool_first(self.ledger.first(&None), now.wall);
         self.ledger.take_touched();
+    }
+
+    /// Looks again at the nodes of which something has changed: what they could take, when their lease may be over,
+    /// when they have to be woken.
+    fn look_at_changed(&mut self) {
+        let mut changed = self.ledger.take_changed_nodes();
+        changed.append(&mut self.changed);
+        for node in changed {
+            steps::visit();
+            self.count_rooms(&node);
+            self.note_tenure(&node);
+            self.note_pinned(&node);
+        }
     }
 
     /// Tells the hierarchy what changed in the queues of those who do not fire for themselves.
@@ -225,6 +275,7 @@ impl Pool {
 
     /// Tells the hierarchy how a node stands; it is a member, so that cannot fail.
     fn report_standing(&mut self, node: &NodeId, standing: Standing, now: Now) -> Option<Cover> {
+        self.changed.insert(node.clone());
         self.hierarchy
             .report(node, None, standing, now.wall)
             .ok()
@@ -237,32 +288,5 @@ impl Pool {
 
     fn note(&mut self, note: Note) {
         self.effects.push(Effect::Note(note));
-    }
-
-    /// Checks what must hold between ledger, sessions and hierarchy (A1 and E1 of its invariants).
-    ///
-    /// # Errors
-    /// What does not hold, in words.
-    pub fn check(&self) -> Result<(), String> {
-        self.hierarchy.check()?;
-        for node in self.hierarchy.nodes() {
-            let home: Home = Some(node.node.clone());
-            let owns = self.ledger.is_active(&node.node);
-            if !owns && !node.active && node.first != self.ledger.first(&home) {
-                return Err(format!(
-                    "E1: {} has its first deadline at {:?}, the hierarchy says {:?}",
-                    node.node,
-                    self.ledger.first(&home),
-                    node.first
-                ));
-            }
-            if node.active && !owns {
-                return Err(format!(
-                    "A1: {} is active but does not own its timers",
-                    node.node
-                ));
-            }
-        }
-        Ok(())
     }
 }

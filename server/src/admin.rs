@@ -10,7 +10,6 @@ use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::time::{BootTime, Millis};
 use dormouse_proto::v1;
 use futures_util::StreamExt as _;
-use futures_util::stream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 use v1::admin_service_server::{AdminService, AdminServiceServer};
@@ -225,9 +224,7 @@ impl AdminService for Admin {
     ) -> Result<Response<BoxStream<v1::ExportResponse>>, Status> {
         let seen = self.look(&request.get_ref().pool).await?;
         let handles: Vec<Handle> = seen.into_iter().map(|(handle, _)| handle).collect();
-        let answers = transfer::export(&handles).await?;
-        let answers = answers.into_iter().map(Ok);
-        Ok(Response::new(stream::iter(answers).boxed()))
+        Ok(Response::new(transfer::export(handles).boxed()))
     }
 
     async fn import(

@@ -74,6 +74,8 @@ pub(crate) fn note(pool: &PoolId, note: &Note) {
         Note::StaleOutcome(node) => {
             warn!(event = "outcome.stale", %pool, %node, "an outcome came with an old token and was refused");
         }
-        Note::NoProgress => error!(event = "engine.no_progress", %pool, "please report this"),
+        Note::NoProgress(owner) => {
+            error!(event = "engine.no_progress", %pool, ?owner, "its due timers wait; please report this");
+        }
     }
 }

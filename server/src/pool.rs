@@ -13,7 +13,7 @@ use crate::session::{Line, Outbox};
 use dormouse_edge::shell::{Bounds, Lane, Mailbox, Refused, weigh};
 use dormouse_edge::timers::{self, Feed};
 use dormouse_engine::id::PoolId;
-use dormouse_engine::ledger::{Exported, Restore};
+use dormouse_engine::ledger::{Exported, Place, Restore};
 use dormouse_engine::message::{Hello, NodeMessage};
 use dormouse_engine::op::{Answer, Op, Refusal};
 use dormouse_engine::pool::{Link, View};
@@ -55,7 +55,11 @@ pub(crate) enum Mail {
     /// An operator wants to see it.
     Viewed { answer: oneshot::Sender<Seen> },
     /// An operator wants everything that it keeps.
-    Exported { answer: oneshot::Sender<Exported> },
+    Exported {
+        /// After where the piece begins.
+        after: Option<Place>,
+        answer: oneshot::Sender<Exported>,
+    },
     /// An operator brings facts of another ledger.
     Brought {
         restore: Box<Restore>,
@@ -129,10 +133,10 @@ impl Handle {
         answered.await.ok()
     }
 
-    /// Everything that the pool keeps, as it is durable; none if it has ended.
-    pub(crate) async fn export(&self) -> Option<Exported> {
+    /// A piece of what the pool keeps, as it is durable; none if it has ended.
+    pub(crate) async fn export(&self, after: Option<Place>) -> Option<Exported> {
         let (answer, answered) = oneshot::channel();
-        self.tell(Mail::Exported { answer });
+        self.tell(Mail::Exported { after, answer });
         answered.await.ok()
     }
 

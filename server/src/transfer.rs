@@ -1,24 +1,23 @@
 //! What the pools keep, out and in as lines: AdminService.Export and Import.
 //!
-//! A pool is exported as it is in one turn. An import is read to its end and judged whole, by the form of its lines
-//! and by what the pools have, before any pool takes anything in; each pool then does so in one turn. It is answered
-//! when that is durable.
+//! A pool is exported in pieces, each as it is in one turn, and the next one only when the last was taken. An import
+//! is read to its end and judged whole, by the form of its lines and by what the pools have, before any pool takes
+//! anything in; each pool then does so in pieces too. It is answered when that is durable.
 
 use crate::pool::Handle;
 use crate::pools::Pools;
 use dormouse_edge::transfer::{self, BadLine, Line};
 use dormouse_edge::{answer, clock, fault};
 use dormouse_engine::id::{PoolId, TimerName, Uid};
-use dormouse_engine::ledger::{Exported, Fact, Restore, Restored, TOKEN_BITS};
+use dormouse_engine::ledger::{Fact, PIECE_FACTS_MAX, Place, Restore, Restored, TOKEN_BITS};
 use dormouse_engine::op::Answer;
 use dormouse_engine::time::{LogIndex, Millis};
 use dormouse_proto::v1;
+use futures_util::{Stream, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use tonic::{Code, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// Lines of one answer, in bytes: well below the longest message.
-const ANSWER_BYTES: usize = 1 << 20;
 /// Lines of one import, in bytes, all in memory at once.
 const IMPORT_BYTES_MAX: usize = 1 << 30;
 /// Bad lines of one answer; whoever corrects so many asks again.
@@ -28,30 +27,71 @@ const DETAILS_MAX: usize = 20;
 /// The highest token index that is taken over, as the ledger itself bounds it.
 const INDEX_MAX: u64 = 1 << 38;
 
-/// The answers of an export.
-pub(crate) async fn export(handles: &[Handle]) -> Result<Vec<v1::ExportResponse>, Status> {
-    let mut pools = Vec::new();
-    for handle in handles {
-        let exported: Option<Exported> = handle.export().await;
-        pools.push(exported.ok_or_else(ending)?);
-    }
-    let lines = transfer::lines(&pools, clock::now().wall);
-    let mut answers = vec![v1::ExportResponse {
-        lines: Vec::new(),
-        lines_total: lines.len() as u64,
-    }];
-    let mut bytes = 0;
-    for line in lines {
-        if bytes > 0 && bytes + line.len() > ANSWER_BYTES {
-            answers.push(v1::ExportResponse::default());
-            bytes = 0;
+/// The answers of an export: each piece is asked for when the one before was taken, so that one is in memory at a
+/// time.
+pub(crate) fn export(
+    handles: Vec<Handle>,
+) -> impl Stream<Item = Result<v1::ExportResponse, Status>> + Send {
+    stream::try_unfold(Export::new(handles), |mut export| async move {
+        let answer = export.next().await?;
+        Ok(answer.map(|answer| (answer, export)))
+    })
+}
+
+/// An export on its way.
+struct Export {
+    /// Pools of which something is left, the current one last.
+    handles: Vec<Handle>,
+    after: Option<Place>,
+    lines: transfer::Lines,
+    begun: bool,
+    ended: bool,
+}
+
+impl Export {
+    fn new(mut handles: Vec<Handle>) -> Self {
+        handles.reverse();
+        Self {
+            handles,
+            after: None,
+            lines: transfer::Lines::default(),
+            begun: false,
+            ended: false,
         }
-        bytes += line.len();
-        if let Some(answer) = answers.last_mut() {
-            answer.lines.push(line);
-        }
     }
-    Ok(answers)
+
+    async fn next(&mut self) -> Result<Option<v1::ExportResponse>, Status> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut answer = v1::ExportResponse::default();
+        if !self.begun {
+            self.begun = true;
+            answer.lines_total = self.total().await?;
+            answer.lines.push(self.lines.head(clock::now().wall));
+        } else if let Some(handle) = self.handles.last() {
+            let piece = handle.export(self.after).await.ok_or_else(ending)?;
+            self.after = piece.next;
+            if piece.next.is_none() {
+                self.handles.pop();
+            }
+            answer.lines = self.lines.piece(piece);
+        } else {
+            self.ended = true;
+            answer.lines.push(self.lines.end());
+        }
+        Ok(Some(answer))
+    }
+
+    /// How many lines there will be, unless something changes before.
+    async fn total(&self) -> Result<u64, Status> {
+        let mut total = 2;
+        for handle in &self.handles {
+            let piece = handle.export(None).await.ok_or_else(ending)?;
+            total += 1 + piece.facts_total;
+        }
+        Ok(total)
+    }
 }
 
 fn ending() -> Status {
@@ -278,17 +318,27 @@ impl Import {
         facts: &Brought,
         rehearse: bool,
     ) -> Result<Restored, Status> {
-        let restore = Restore {
-            index: facts.index,
-            facts: facts.facts.clone(),
-            partial: self.partial,
-            rehearse,
-        };
-        match handle.bring(restore).await {
-            Some(Answer::Restored(restored)) => Ok(*restored),
-            Some(other) => Err(answer::unexpected(&other)),
-            None => Err(ending()),
+        let mut all = Restored::default();
+        for (number, piece) in (0..).zip(facts.facts.chunks(PIECE_FACTS_MAX)) {
+            let restore = Restore {
+                index: facts.index,
+                facts: piece.to_vec(),
+                partial: self.partial,
+                rehearse,
+            };
+            let restored = match handle.bring(restore).await {
+                Some(Answer::Restored(restored)) => *restored,
+                Some(other) => return Err(answer::unexpected(&other)),
+                None => return Err(ending()),
+            };
+            let before = number * PIECE_FACTS_MAX as u64;
+            all.created += restored.created;
+            all.known += restored.known;
+            let taken = restored.taken.into_iter();
+            all.taken
+                .extend(taken.map(|(at, name)| (before + at, name)));
         }
+        Ok(all)
     }
 
     /// An error if something is bad and nothing is wanted in part.

@@ -89,6 +89,15 @@ impl Hierarchy {
         Some(self.roster.get(key).eligible)
     }
 
+    /// Whether the node is awake and may serve others.
+    #[must_use]
+    pub fn serves(&self, node: &NodeId) -> bool {
+        self.roster.find(node).is_some_and(|key| {
+            let resident = self.roster.get(key);
+            resident.is_active() && resident.eligible
+        })
+    }
+
     /// Grows whenever a group is added or lifted.
     #[must_use]
     pub const fn topology_version(&self) -> u64 {

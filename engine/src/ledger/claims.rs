@@ -1,10 +1,14 @@
 //! Claims: the right of one node to run one occurrence, and what came of it.
 
 use super::{Entry, Held, Ledger};
-use crate::id::{Epoch, NodeId, Token, Uid};
+use crate::id::{NodeId, Token, Uid};
 use crate::planted::{self, Fault};
 use crate::time::WallTime;
 use crate::timer::{Outcome, Phase, Run, Settled, Stale, Timer};
+use std::collections::BTreeSet;
+
+/// After every deadline.
+pub(super) const NEVER: WallTime = WallTime(i64::MAX);
 
 impl Ledger {
     /// Makes ready what is due of a timer: misfire, overlap and expiry are applied. Returns the nominal time of the
@@ -33,11 +37,14 @@ impl Ledger {
         std::mem::take(&mut self.turn.withdrawn)
     }
 
-    /// Gives `node` the right to run the due occurrence of a timer.
-    ///
-    /// Returns none if nothing of the timer is due.
-    pub(crate) fn claim(&mut self, uid: Uid, node: &NodeId, now: WallTime) -> Option<Run> {
-        let nominal = self.ready(uid, now)?;
+    /// Gives `node` the right to run the occurrence of a timer that [`Ledger::ready`] has named.
+    pub(crate) fn claim(
+        &mut self,
+        uid: Uid,
+        nominal: WallTime,
+        node: &NodeId,
+        now: WallTime,
+    ) -> Option<Run> {
         let at = self.stamp();
         let token = self.stamp_token();
         self.change(uid, |entry| {
@@ -53,16 +60,31 @@ impl Ledger {
 
     /// The timers of which a node runs something, as claims or of its own.
     fn run_by(&self, node: &NodeId) -> Vec<Uid> {
-        let uids = self.claims.get(node).into_iter().flatten();
-        uids.copied().collect()
+        let claims = self.claims.get(node).into_iter().flatten();
+        // A timer may run more than once at a node.
+        let uids: BTreeSet<Uid> = claims.map(|(_, uid)| *uid).collect();
+        uids.into_iter().collect()
     }
 
-    /// The claims of a node: not what it runs as the home that owns it.
-    pub(crate) fn claimed<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = Run> + 'a {
-        let uids = self.claims.get(node).into_iter().flatten();
-        let entries = uids.filter_map(|uid| self.entry(*uid));
-        let entries = entries.filter(move |entry| !self.is_owned_by(entry, node));
-        entries.flat_map(move |entry| entry.timer.runs_of(node))
+    /// The tokens and timers of what a node runs, in the order in which they were claimed; not of what it runs as the
+    /// home that owns it.
+    pub(crate) fn claims_of<'a>(
+        &'a self,
+        node: &'a NodeId,
+    ) -> impl Iterator<Item = (Token, Uid)> + 'a {
+        let claims = self.claims.get(node).into_iter().flatten();
+        let claims = claims.filter(|(_, uid)| {
+            let entry = self.entry(**uid);
+            entry.is_some_and(|entry| !self.is_owned_by(entry, node))
+        });
+        claims.map(|(token, uid)| (*token, *uid))
+    }
+
+    /// The timer that `node` has claimed under this token, and whose run is in flight.
+    pub(crate) fn claimed_under(&self, node: &NodeId, token: Token) -> Option<Uid> {
+        let uid = *self.claims.get(node)?.get(&token)?;
+        let entry = self.entry(uid)?;
+        (!self.is_owned_by(entry, node)).then_some(uid)
     }
 
     /// Whether a timer is the group's to run: its home has handed it over, or it has none.
@@ -138,32 +160,43 @@ impl Ledger {
         });
     }
 
-    /// Timers that are to be given back to `node`, as they are now.
-    pub(crate) fn giving(&self, node: &NodeId) -> Vec<Timer> {
-        let uids = self.giving.get(node).into_iter().flatten();
-        uids.filter_map(|uid| self.entry(*uid))
-            .map(|entry| entry.timer.clone())
-            .collect()
+    /// The run of `node` under this token, if it is still in flight.
+    pub(crate) fn run_of(&self, node: &NodeId, uid: Uid, token: Token) -> Option<Run> {
+        let mut runs = self.entry(uid)?.timer.runs_of(node);
+        runs.find(|run| run.token == token)
     }
 
-    /// Every active node that has timers to be given back, with them and its epoch.
-    pub(crate) fn to_give(&self) -> Vec<(NodeId, Vec<Timer>, Epoch)> {
-        let waiting = self.giving.iter().filter(|(_, uids)| !uids.is_empty());
-        let active = waiting.filter(|(node, _)| self.is_active(node));
-        active
-            .filter_map(|(node, _)| Some((node.clone(), self.giving(node), self.node(node)?.epoch)))
-            .collect()
+    /// The earliest deadline of what is on its way back to `node`.
+    pub(crate) fn first_given(&self, node: &NodeId) -> Option<WallTime> {
+        let (due, _) = self.giving.get(node)?.first()?;
+        (*due < NEVER).then_some(*due)
     }
 
-    /// Every active node that has still to hear that timers of it are no more, with them and its epoch.
-    pub(crate) fn to_end(&self) -> Vec<(NodeId, Vec<Uid>, Epoch)> {
-        let ended = self.ended_elsewhere.iter();
-        ended
-            .filter_map(|(node, uids)| {
-                let uids = uids.iter().copied().collect();
-                Some((node.clone(), uids, self.node(node)?.epoch))
-            })
-            .collect()
+    /// A timer that is to be given back to `node`, as it is now.
+    pub(crate) fn given(&self, node: &NodeId, uid: Uid) -> Option<&Timer> {
+        let entry = self.entry(uid)?;
+        let its = entry.timer.home.as_ref() == Some(node) && entry.held == Some(Held::Giving);
+        (its && self.is_active(node)).then_some(&entry.timer)
+    }
+
+    /// Whether an active node has still to hear that a timer of it is no more.
+    pub(crate) fn has_to_hear_of(&self, node: &NodeId, uid: Uid) -> bool {
+        let ended = self.ended_elsewhere.get(node);
+        ended.is_some_and(|ended| ended.contains(&uid))
+    }
+
+    /// Timers that homes have to be given back, or of whose end they have to hear, since the last call.
+    pub(crate) fn take_given(&mut self) -> BTreeSet<(NodeId, Uid)> {
+        let mut given = std::mem::take(&mut self.turn.given);
+        given.retain(|(node, uid)| {
+            self.given(node, *uid).is_some() || self.has_to_hear_of(node, *uid)
+        });
+        given
+    }
+
+    /// A home has answered what it was given: if that was an older state, it is given again.
+    pub(crate) fn look_again(&mut self, node: &NodeId, uid: Uid) {
+        self.turn.given.insert((node.clone(), uid));
     }
 
     /// A token below which no later run of a home may be.

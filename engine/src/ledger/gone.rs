@@ -19,6 +19,7 @@ impl Ledger {
             if self.is_active(&home) {
                 let ended = self.ended_elsewhere.entry(home.clone());
                 ended.or_default().insert(uid);
+                self.turn.given.insert((home.clone(), uid));
             }
             self.remember_gone(uid, Gone { home, at });
             self.turn.dirty.insert(Key::Gone(uid));

@@ -92,10 +92,10 @@ impl Ledger {
     /// A node that has left is remembered only while a timer, or somebody's change of one, waits for it.
     fn forget_if_empty(&mut self, node: &NodeId) {
         let home: Home = Some(node.clone());
-        let waits = self.pending.values().any(|pending| pending.node == *node);
+        let waits = self.pending.of(node).next().is_some();
         if !self.homes.contains_key(&home) && !waits {
             self.nodes.remove(node);
-            self.turn.dirty.insert(Key::Node(node.clone()));
+            self.note_node(node);
             let unheard = self.gone_of.remove(node).into_iter().flatten();
             for (_, uid) in unheard {
                 self.gone.remove(&uid);

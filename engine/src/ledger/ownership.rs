@@ -78,7 +78,7 @@ impl Ledger {
             same,
             owns: node.stance == Stance::Active,
         };
-        self.turn.dirty.insert(Key::Node(hello.node.clone()));
+        self.note_node(&hello.node);
         greeting
     }
 
@@ -157,13 +157,8 @@ impl Ledger {
         for uid in self.apart_of(node) {
             self.give_back(uid, &mut resumed);
         }
-        let pending = self
-            .pending
-            .iter()
-            .filter(|(_, pending)| pending.node == *node);
-        resumed.pending = pending
-            .map(|(id, pending)| (*id, pending.op.clone()))
-            .collect();
+        let pending = self.pending.of(node);
+        resumed.pending = pending.map(|(id, op)| (id, op.clone())).collect();
         resumed
     }
 

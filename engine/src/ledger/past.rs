@@ -10,6 +10,17 @@ use crate::page;
 use crate::time::WallTime;
 use crate::timer::RunRecord;
 
+/// How much was forgotten early since the start, because there was too much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Records of runs that were not dead.
+    pub runs: u64,
+    /// Dead runs.
+    pub dead: u64,
+    /// Ended timers.
+    pub ended: u64,
+}
+
 impl Ledger {
     /// Numbers what changes from here on.
     pub(crate) fn begin_feed(&mut self, now: WallTime) {
@@ -20,6 +31,14 @@ impl Ledger {
     #[must_use]
     pub fn newest_change(&self) -> u64 {
         self.feed.newest()
+    }
+
+    /// What was forgotten early, because there was too much of it.
+    #[must_use]
+    pub fn forgotten(&self) -> Forgotten {
+        let (runs, dead) = self.history.evicted();
+        let ended = self.ended_early();
+        Forgotten { runs, dead, ended }
     }
 
     /// Takes in what has become of a run of a timer that is known here.

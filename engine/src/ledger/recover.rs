@@ -1,5 +1,8 @@
 //! The ledger from its records, as they stand in the journal.
 
+use super::backlog::{Backlog, Places};
+use super::ended::Ended;
+use super::pending::PendingChanges;
 use super::stage::Stages;
 use super::{Entry, Gone, Known, Ledger, Meta, Node, Pending, Turn};
 use crate::departed::{Departed, Farewell};
@@ -12,7 +15,7 @@ use crate::planted::{self, Fault};
 use crate::record::{Key, Reader, Unreadable, decode, decode_timer};
 use crate::time::{LogIndex, Millis};
 use crate::timer::{Overlap, RunRecord, Timer};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 impl Ledger {
     /// A ledger without any facts.
@@ -42,8 +45,10 @@ impl Ledger {
             gone_of: BTreeMap::new(),
             heard: BTreeMap::new(),
             ended_elsewhere: BTreeMap::new(),
-            pending: BTreeMap::new(),
-            ended: BTreeSet::new(),
+            backlog: Backlog::default(),
+            places: Places::default(),
+            pending: PendingChanges::default(),
+            ended: Ended::default(),
             history: History::default(),
             departed: Departed::default(),
             feed: Feed::default(),
@@ -88,6 +93,7 @@ impl Ledger {
         recovered.find_ended_elsewhere();
         let turn = std::mem::take(&mut recovered.turn);
         recovered.turn.touched = turn.touched;
+        recovered.turn.given = turn.given;
         if empty {
             recovered.turn.dirty.insert(Key::Meta);
         }
@@ -101,6 +107,7 @@ impl Ledger {
             if self.is_active(&gone.home) && since.is_some_and(|since| gone.at.0 > since) {
                 let ended = self.ended_elsewhere.entry(gone.home.clone());
                 ended.or_default().insert(*uid);
+                self.turn.given.insert((gone.home.clone(), *uid));
             }
         }
     }
@@ -122,9 +129,7 @@ impl Ledger {
                 self.insert(*entry);
             }
             Fact::Gone(uid, gone) => self.remember_gone(uid, gone),
-            Fact::Pending(number, pending) => {
-                self.pending.insert(number, *pending);
-            }
+            Fact::Pending(number, pending) => self.pending.insert(number, *pending),
             Fact::Run(uid, kept) => self.history.restore(uid, *kept),
             Fact::Farewell(uid, farewell) => self.departed.restore(uid, farewell),
         }

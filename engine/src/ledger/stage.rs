@@ -260,6 +260,8 @@ impl Ledger {
             return;
         };
         if self.stages.of(Some(&home), attempt).is_some() {
+            // What does not depend on the stage was listed when the entry came in, and is counted once.
+            self.delist_runs(uid);
             return self.settle_in(uid);
         }
         let name = entry.timer.name.clone();
@@ -279,5 +281,60 @@ impl Ledger {
                 self.stages.void.push((home, stage));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ended::tests::new;
+    use super::*;
+    use crate::id::{Epoch, PoolId, RackId};
+    use crate::message::Hello;
+    use crate::op::Op;
+    use crate::time::Millis;
+    use crate::timer::Payload;
+
+    const NOW: WallTime = WallTime(1_800_000_000_000);
+
+    fn ledger() -> Ledger {
+        Ledger::new(PoolId::new("default").unwrap(), 1)
+    }
+
+    fn hello(node: &NodeId) -> Hello {
+        Hello {
+            node: node.clone(),
+            pool: PoolId::new("default").unwrap(),
+            rack: RackId::new("r").unwrap(),
+            incarnation: 1,
+            epoch: Epoch(0),
+            known: LogIndex(0),
+            ledger: 1,
+            wall: NOW,
+        }
+    }
+
+    #[test]
+    fn what_runs_of_a_stage_takes_one_place_after_a_start_too() {
+        let (home, runner) = (NodeId::new("a").unwrap(), NodeId::new("b").unwrap());
+        let mut other = ledger();
+        let payload = Payload(Vec::new().into());
+        other.execute(&Op::Create(Box::new(new(1, &payload))), NOW);
+        let timer = other.entry(Uid(1)).unwrap().timer.clone();
+
+        let mut ledger = ledger();
+        ledger.greet(&hello(&home), NOW);
+        ledger.open_stage(&home, 1);
+        ledger.stage_one(&home, 1, &timer);
+        ledger.park(&home, (1, None), NOW);
+        let later = NOW + Millis(60_000);
+        let nominal = ledger.ready(Uid(1), later).unwrap();
+        ledger.claim(Uid(1), nominal, &runner, later).unwrap();
+
+        let records = ledger.take_records().into_iter();
+        let facts = records.filter_map(|record| Some((record.key, record.value?)));
+        let again = Ledger::recover(PoolId::new("default").unwrap(), 1, facts).unwrap();
+        assert!(again.entry(Uid(1)).is_some_and(|it| it.stage == Some(1)));
+        let taken = |ledger: &Ledger| ledger.places_taken(&runner, &timer.spec.handler);
+        assert_eq!((taken(&ledger), taken(&again)), (1, 1));
     }
 }

@@ -1,9 +1,10 @@
 //! The timers of the ledger and the indexes over them; every change of a timer goes through here.
 
+use super::claims::NEVER;
 use super::stage::Holding;
 use super::sum::Sum;
 use super::{Entry, Held, Home, Known, Ledger};
-use crate::id::{NodeId, Uid};
+use crate::id::{NodeId, Token, Uid};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
 use crate::timer::{Awaits, Phase, Timer};
@@ -119,12 +120,16 @@ impl Entry {
         self.timer.due().filter(|_| waits).map(|due| (home, due))
     }
 
-    /// The nodes that run something of it.
-    fn run_by(&self) -> impl Iterator<Item = &NodeId> {
-        self.timer
-            .lines()
-            .filter_map(Phase::running)
-            .map(|(_, by)| by)
+    /// The nodes that run something of it, and the tokens they do it under.
+    pub(super) fn run_by(&self) -> impl Iterator<Item = (Token, &NodeId)> {
+        self.timer.lines().filter_map(Phase::running)
+    }
+
+    /// The home that is to own it again, and when it is due there.
+    fn given_to(&self) -> Option<(&NodeId, WallTime)> {
+        let home = self.timer.home.as_ref()?;
+        let due = self.timer.due().unwrap_or(NEVER);
+        (self.held == Some(Held::Giving)).then_some((home, due))
     }
 }
 
@@ -170,15 +175,6 @@ impl Ledger {
         Some(result)
     }
 
-    /// Marks a timer as waiting for somebody who can run it, or not any more; nothing durable.
-    pub(crate) fn set_backlogged(&mut self, uid: Uid, value: bool) {
-        self.delist(uid);
-        if let Some(entry) = self.timers.get_mut(&uid) {
-            entry.backlogged = value;
-        }
-        self.enlist(uid);
-    }
-
     /// Takes a timer out without a word to anybody.
     pub(super) fn remove(&mut self, uid: Uid) -> Option<Entry> {
         self.move_out(uid);
@@ -205,40 +201,6 @@ impl Ledger {
         }
     }
 
-    /// Forgets timers that ended long enough ago; a home that has not heard of the end hears of that.
-    pub(crate) fn prune(&mut self, now: WallTime) {
-        self.prune_past(now);
-        while let Some((until, uid)) = self.ended.first().copied() {
-            if until > now {
-                return;
-            }
-            if self.entry(uid).is_none() {
-                // It was handed over, but the hand-over has not come to an end.
-                self.remove(uid);
-                continue;
-            }
-            self.note_farewell(uid, None, now);
-            let entry = self.entry(uid);
-            let home = entry.and_then(|it| it.timer.home.clone());
-            // A home hears by itself of the end of what it has.
-            let has = entry.is_some_and(|it| it.held.is_none());
-            if has && home.is_some_and(|home| self.is_active(&home)) {
-                if let Some(entry) = self.remove(uid) {
-                    self.note_removed(uid, entry.timer.name);
-                }
-            } else {
-                let at = self.stamp();
-                self.bury(uid, at);
-            }
-        }
-    }
-
-    /// When `prune` has something to do.
-    #[must_use]
-    pub fn prune_at(&self) -> Option<WallTime> {
-        self.ended.first().map(|(until, _)| *until)
-    }
-
     /// Where a timer of this place is looked for.
     fn holding_of(&mut self, place: &Place) -> Option<&mut Holding> {
         match place {
@@ -256,14 +218,6 @@ impl Ledger {
         {
             self.homes.remove(home);
         }
-    }
-
-    fn given_to(entry: &Entry) -> Option<&NodeId> {
-        entry
-            .timer
-            .home
-            .as_ref()
-            .filter(|_| entry.held == Some(Held::Giving))
     }
 
     pub(super) fn enlist(&mut self, uid: Uid) {
@@ -285,7 +239,7 @@ impl Ledger {
         self.enlist_runs(uid);
     }
 
-    fn delist(&mut self, uid: Uid) {
+    pub(super) fn delist(&mut self, uid: Uid) {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
@@ -322,8 +276,15 @@ impl Ledger {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        for node in entry.run_by() {
-            self.claims.entry(node.clone()).or_default().insert(uid);
+        for (token, node) in entry.run_by() {
+            let claims = self.claims.entry(node.clone()).or_default();
+            claims.insert(token, uid);
+        }
+        for node in entry.takes_places_of() {
+            self.places.take(node, &entry.timer.spec.handler);
+        }
+        if let Some((want, due)) = entry.waits_for() {
+            self.backlog.insert(want, (due, uid));
         }
         if let Some(home) = entry.watched_by() {
             self.apart.entry(home.clone()).or_default().insert(uid);
@@ -331,26 +292,35 @@ impl Ledger {
         if let Some(node) = entry.orphan_of() {
             self.orphans.entry(node.clone()).or_default().insert(uid);
         }
-        if let Some(node) = Self::given_to(entry) {
-            self.giving.entry(node.clone()).or_default().insert(uid);
+        if let Some((node, due)) = entry.given_to() {
+            let giving = self.giving.entry(node.clone()).or_default();
+            giving.insert((due, uid));
+            self.turn.given.insert((node.clone(), uid));
         }
         if let Some((node, due)) = entry.unheard_by() {
             self.unheard
                 .entry(node.clone())
                 .or_default()
                 .insert((due, uid));
+            self.turn.nodes.insert(node.clone());
         }
-        if let Some(until) = entry.timer.kept_until() {
-            self.ended.insert((until, uid));
-        }
+        self.ended.insert(entry);
     }
 
     pub(super) fn delist_runs(&mut self, uid: Uid) {
         let Some(entry) = self.timers.get(&uid) else {
             return;
         };
-        for node in entry.run_by() {
-            take_from(&mut self.claims, node, &uid);
+        for (token, node) in entry.run_by() {
+            if let Some(claims) = self.claims.get_mut(node) {
+                claims.remove(&token);
+            }
+        }
+        for node in entry.takes_places_of() {
+            self.places.free(node, &entry.timer.spec.handler);
+        }
+        if let Some((want, due)) = entry.waits_for() {
+            self.backlog.remove(want, (due, uid));
         }
         if let Some(home) = entry.watched_by() {
             take_from(&mut self.apart, home, &uid);
@@ -358,15 +328,14 @@ impl Ledger {
         if let Some(node) = entry.orphan_of() {
             take_from(&mut self.orphans, node, &uid);
         }
-        if let Some(node) = Self::given_to(entry) {
-            take_from(&mut self.giving, node, &uid);
+        if let Some((node, due)) = entry.given_to() {
+            take_from(&mut self.giving, node, &(due, uid));
         }
         if let Some((node, due)) = entry.unheard_by() {
             take_from(&mut self.unheard, node, &(due, uid));
+            self.turn.nodes.insert(node.clone());
         }
-        if let Some(until) = entry.timer.kept_until() {
-            self.ended.remove(&(until, uid));
-        }
+        self.ended.remove(entry);
     }
 }
 

@@ -10,15 +10,27 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Entry, Gone, Held, INDEX_MAX, Ledger, Pending, Stance, TOKEN_BITS};
+use super::{Entry, Gone, Held, INDEX_MAX, Ledger, Stance, TOKEN_BITS};
 use crate::id::{NodeId, PoolId, TimerName, Uid};
 use crate::message::LedgerId;
 use crate::op::Op;
+use crate::page::Weigh;
 use crate::record::Key;
+use crate::steps;
 use crate::time::{LogIndex, WallTime};
 use crate::timer::{Awaits, Placement, Timer};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+
+/// The most facts that leave, or enter, a ledger at once.
+pub const PIECE_FACTS_MAX: usize = 1_024;
+/// Their bytes at most, but for the first.
+pub const PIECE_BYTES_MAX: usize = 1 << 20;
+/// What a change that waits takes, as the payload of a new time is small as a rule.
+const PENDING_BYTES: usize = 1_024;
+/// What a timer that is no more takes.
+const GONE_BYTES: usize = 128;
 
 /// One fact that leaves a ledger or enters one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +53,18 @@ pub enum Fact {
     },
 }
 
-/// The facts of a ledger at one moment.
+/// A place among the facts of a ledger: timers in the order of their uids, then changes that wait, then what is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// After this timer.
+    Timer(Uid),
+    /// After the change of this number.
+    Pending(u64),
+    /// After this timer that is no more.
+    Gone(Uid),
+}
+
+/// A piece of the facts of a ledger, as they are at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
     /// The pool.
@@ -50,8 +73,12 @@ pub struct Exported {
     pub ledger: LedgerId,
     /// Everything up to here was decided; tokens of the timers are below it.
     pub index: LogIndex,
-    /// Timers in the order of their uids, then the rest.
+    /// At most 1,024 facts and, but for the first, 1 MiB.
     pub facts: Vec<Fact>,
+    /// After where the next piece begins; none if this is the last.
+    pub next: Option<Place>,
+    /// How many facts there are in all.
+    pub facts_total: u64,
 }
 
 /// Facts that are to enter a ledger.
@@ -78,26 +105,87 @@ pub struct Restored {
     pub taken: Vec<(u64, TimerName)>,
 }
 
+impl Weigh for Fact {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Timer(timer) => timer.weight(),
+            Self::Pending { .. } => PENDING_BYTES,
+            Self::Gone { .. } => GONE_BYTES,
+        }
+    }
+}
+
 impl Ledger {
-    /// Everything that has to be kept, at rest.
+    /// The first piece after a place of everything that has to be kept, at rest. It visits its facts and one more.
     #[must_use]
-    pub fn export(&self, now: WallTime) -> Exported {
-        let timers = self.entries();
-        let timers = timers.map(|it| Fact::Timer(Box::new(it.timer.at_rest(now))));
-        let pending = self.pending.values().map(|pending| Fact::Pending {
-            node: pending.node.clone(),
-            op: pending.op.clone(),
-        });
-        let gone = self.gone.iter().map(|(uid, gone)| Fact::Gone {
-            uid: *uid,
-            home: gone.home.clone(),
-        });
+    pub fn export(&self, after: Option<Place>, now: WallTime) -> Exported {
+        let mut facts = Vec::new();
+        let (mut last, mut next, mut bytes) = (after, None, 0);
+        let timers = self.timers_after(after, now);
+        let rest = self.pending_after(after).chain(self.gone_after(after));
+        for (place, fact) in timers.chain(rest) {
+            steps::visit();
+            bytes += fact.weight();
+            let full = facts.len() >= PIECE_FACTS_MAX || bytes > PIECE_BYTES_MAX;
+            if full && !facts.is_empty() {
+                next = last;
+                break;
+            }
+            last = Some(place);
+            facts.push(fact);
+        }
+        let total = self.len() + self.pending.len() + self.gone.len();
         Exported {
             pool: self.pool.clone(),
             ledger: self.meta.ledger,
             index: self.meta.index,
-            facts: timers.chain(pending).chain(gone).collect(),
+            facts,
+            next,
+            facts_total: total as u64,
         }
+    }
+
+    fn timers_after(
+        &self,
+        after: Option<Place>,
+        now: WallTime,
+    ) -> impl Iterator<Item = (Place, Fact)> {
+        let from = match after {
+            None => Some(Unbounded),
+            Some(Place::Timer(uid)) => Some(Excluded(uid)),
+            Some(Place::Pending(_) | Place::Gone(_)) => None,
+        };
+        let range = from.map(|from| self.timers.range((from, Unbounded)));
+        let entries = range.into_iter().flatten();
+        let entries = entries.filter_map(|(uid, _)| Some((*uid, self.entry(*uid)?)));
+        entries.map(move |(uid, entry)| {
+            let timer = entry.timer.at_rest(now);
+            (Place::Timer(uid), Fact::Timer(Box::new(timer)))
+        })
+    }
+
+    fn pending_after(&self, after: Option<Place>) -> impl Iterator<Item = (Place, Fact)> {
+        let from = match after {
+            None | Some(Place::Timer(_)) => Some(Unbounded),
+            Some(Place::Pending(number)) => Some(Excluded(number)),
+            Some(Place::Gone(_)) => None,
+        };
+        let range = from.map(|from| self.pending.range_from(from));
+        range.into_iter().flatten().map(|(number, pending)| {
+            let (node, op) = (pending.node.clone(), pending.op.clone());
+            (Place::Pending(number), Fact::Pending { node, op })
+        })
+    }
+
+    fn gone_after(&self, after: Option<Place>) -> impl Iterator<Item = (Place, Fact)> {
+        let from = match after {
+            None | Some(Place::Timer(_) | Place::Pending(_)) => Unbounded,
+            Some(Place::Gone(uid)) => Excluded(uid),
+        };
+        self.gone.range((from, Unbounded)).map(|(uid, gone)| {
+            let (uid, home) = (*uid, gone.home.clone());
+            (Place::Gone(uid), Fact::Gone { uid, home })
+        })
     }
 
     /// Takes facts over that this ledger does not have.
@@ -155,12 +243,9 @@ impl Ledger {
                 }
             }
             Fact::Pending { node, op } => {
-                let same = |it: &Pending| it.node == *node && it.op == *op;
-                if !self.pending.values().any(same) {
-                    let number = self.stamp().0;
-                    let (node, op) = (node.clone(), op.clone());
-                    self.pending.insert(number, Pending { node, op });
-                    self.turn.dirty.insert(Key::Pending(number));
+                let stored = self.pending.of(node).any(|(_, waits)| waits == op);
+                if !stored {
+                    self.store(node.clone(), op.clone());
                 }
             }
             Fact::Gone { uid, home } => {

@@ -1,160 +1,148 @@
 //! Due timers that nobody can take just now: offered again when somebody can, never by polling.
+//!
+//! The ledger has the queues, by what their timers ask for. Here stands what has to be looked at: things that
+//! timers wait for and that somebody may have room for now, and when a sleeping node is woken for one.
 
 use super::Pool;
-use super::duty::Rooms;
-use super::session::Live;
+use super::agenda::Agenda;
+use super::duty::Budget;
 use crate::id::{NodeId, Uid};
+use crate::ledger::Want;
 use crate::message::Order;
-use crate::time::{BootTime, Millis, Now, WallTime};
-use crate::timer::HandlerName;
+use crate::steps;
+use crate::time::{BootTime, Millis, Now};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// After this long in the backlog a sleeping node that had the handler is woken.
 const SPILL: Millis = Millis(1_000);
+/// The most nodes that are woken for the backlog in one turn.
+const WOKEN_IN_TURN_MAX: usize = 256;
 
-/// What waits, by the handler that it waits for, the longest due first.
+/// What has to be looked at of what waits.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    waiting: BTreeMap<HandlerName, Waiting>,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    timers: BTreeSet<(WallTime, Uid)>,
-    /// When a sleeping node is woken for it.
-    spill: BootTime,
-    woken: BTreeSet<NodeId>,
+    /// Waited for, and somebody may have room.
+    offered: BTreeSet<Want>,
+    /// What was offered last: others have their turn first.
+    last: Option<Want>,
+    /// When a sleeping node is woken.
+    spill: Agenda<BootTime, Want>,
+    /// The node that was woken last.
+    woken: BTreeMap<Want, NodeId>,
 }
 
 impl Backlog {
-    pub(super) fn handlers(&self) -> impl Iterator<Item = &HandlerName> {
-        self.waiting.keys()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.waiting
-            .values()
-            .map(|waiting| waiting.timers.len())
-            .sum()
+    /// Whether there is something left to be offered.
+    pub(super) fn is_left(&self) -> bool {
+        !self.offered.is_empty()
     }
 
     pub(super) fn spill_at(&self) -> Option<BootTime> {
-        self.waiting.values().map(|waiting| waiting.spill).min()
+        self.spill.first()
+    }
+
+    fn spill_later(&mut self, now: Now, want: &Want) {
+        if self.spill.time_of(want).is_none() {
+            self.spill.set(want, Some(now.boot + SPILL));
+        }
+    }
+
+    /// What is offered next: one timer of each in turn.
+    fn next_offer(&mut self) -> Option<Want> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = self.last.as_ref().map_or(Unbounded, Excluded);
+        let later = self.offered.range((from, Unbounded)).next();
+        self.last = later.or(self.offered.first()).cloned();
+        self.last.clone()
+    }
+
+    fn forget(&mut self, want: &Want) {
+        self.offered.remove(want);
+        self.spill.set(want, None);
+        self.woken.remove(want);
     }
 }
 
 impl Pool {
     /// Puts a due timer into the backlog.
     pub(super) fn put_back(&mut self, uid: Uid, now: Now) {
-        let Some(timer) = self.ledger.entry(uid).map(|entry| &entry.timer) else {
+        let timer = self.ledger.entry(uid).map(|entry| &entry.timer);
+        let Some(timer) = timer.filter(|timer| timer.due().is_some()) else {
             return;
         };
-        let Some(due) = timer.due() else { return };
-        let handler = timer.spec.handler.clone();
-        let waiting = self
-            .backlog
-            .waiting
-            .entry(handler)
-            .or_insert_with(|| Waiting {
-                spill: now.boot + SPILL,
-                ..Waiting::default()
-            });
-        waiting.timers.insert((due, uid));
+        let want = Want::of(&timer.spec.handler);
         self.ledger.set_backlogged(uid, true);
+        self.backlog.spill_later(now, &want);
+        if self.rooms.free_for(&want).is_some() {
+            self.backlog.offered.insert(want);
+        }
     }
 
     /// Offers what waits to the nodes on duty, the nearest to its home first.
-    pub(super) fn offer_backlog(&mut self, now: Now, rooms: &mut Rooms) {
-        if self.backlog.waiting.is_empty() {
-            return;
-        }
-        let awake: Vec<NodeId> = self.hierarchy.nearest(None).cloned().collect();
-        let handlers: Vec<HandlerName> = self.backlog.handlers().cloned().collect();
-        for handler in handlers {
-            self.drop_settled(&handler);
-            while self.has_room(rooms, &awake, &handler) && self.offer_first(now, &handler, rooms) {
+    pub(super) fn offer_backlog(&mut self, now: Now, budget: &mut Budget) {
+        self.hear_of_room(now);
+        while budget.is_left()
+            && let Some(want) = self.backlog.next_offer()
+        {
+            budget.spend();
+            if !self.offer_first(now, &want) {
+                self.backlog.offered.remove(&want);
             }
         }
-        self.backlog
-            .waiting
-            .retain(|_, waiting| !waiting.timers.is_empty());
     }
 
-    /// Offers the first timer that waits for a handler. Returns whether there was one and it was claimed.
-    fn offer_first(&mut self, now: Now, handler: &HandlerName, rooms: &mut Rooms) -> bool {
-        let waiting = self.backlog.waiting.get_mut(handler);
-        let Some((due, uid)) = waiting.and_then(|w| w.timers.pop_first()) else {
+    /// Where there is room now, or somebody to wake, what waits for that is looked at.
+    pub(super) fn hear_of_room(&mut self, now: Now) {
+        self.count_places();
+        for want in self.rooms.take_news() {
+            if self.ledger.first_waiting(&want).is_some() {
+                self.backlog.spill_later(now, &want);
+                self.backlog.offered.insert(want);
+            }
+        }
+    }
+
+    /// Offers the first timer that waits for something. Returns whether there may be more to offer.
+    fn offer_first(&mut self, now: Now, want: &Want) -> bool {
+        steps::visit();
+        if self.rooms.free_for(want).is_none() {
+            return false;
+        }
+        let Some(uid) = self.ledger.first_waiting(want) else {
             return false;
         };
         // Its home may have taken it back since, with all that it has: then it is the home's to run.
-        if !self.ledger.is_groups(uid) || self.ledger.ready(uid, now.wall).is_none() {
+        let groups = self.ledger.is_groups(uid);
+        let ready = self.ledger.ready(uid, now.wall).filter(|_| groups);
+        let Some(nominal) = ready else {
             self.ledger.set_backlogged(uid, false);
             return true;
-        }
-        let Some(entry) = self.ledger.entry(uid) else {
-            return true;
         };
-        let near = self.hierarchy.nearest(entry.timer.home.as_ref());
-        let near: Vec<NodeId> = near.cloned().collect();
-        let claimed = self.claim_for_first(now, uid, near.iter(), rooms);
-        if !claimed && let Some(waiting) = self.backlog.waiting.get_mut(handler) {
-            waiting.timers.insert((due, uid));
-        }
-        claimed
+        let home = self.ledger.entry(uid).map(|it| it.timer.home.clone());
+        let near = self.nearest_free(home.flatten().as_ref(), want);
+        near.is_some_and(|node| self.claim(now, (uid, nominal), &node))
     }
 
-    /// Timers that were cancelled, moved or taken back by their home do not wait any more.
-    fn drop_settled(&mut self, handler: &HandlerName) {
-        if let Some(waiting) = self.backlog.waiting.get_mut(handler) {
-            let ledger = &self.ledger;
-            waiting
-                .timers
-                .retain(|(_, uid)| ledger.entry(*uid).is_some_and(|e| e.backlogged));
-        }
-    }
-
-    /// Wakes one sleeping node for each handler that has been waited for too long.
+    /// Wakes one sleeping node for each thing that has been waited for too long.
     pub(super) fn wake_for_backlog(&mut self, now: Now) {
-        let late: Vec<HandlerName> = self
-            .backlog
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.spill <= now.boot)
-            .map(|(handler, _)| handler.clone())
-            .collect();
-        for handler in late {
-            let sleeper = self.sleeper_with(&handler);
-            self.note_spilled(now, &handler, sleeper.as_ref());
+        for want in self.ledger.take_emptied() {
+            self.backlog.forget(&want);
+        }
+        for _ in 0..WOKEN_IN_TURN_MAX {
+            let Some(want) = self.backlog.spill.pop_due(now.boot) else {
+                return;
+            };
+            steps::visit();
+            let before = self.backlog.woken.remove(&want);
+            let sleeper = self.rooms.next_sleeper(&want, before.as_ref()).cloned();
+            // Without any sleeper it is looked at again when there is one.
+            if sleeper.is_some() || before.is_some() {
+                self.backlog.spill_later(now, &want);
+            }
             if let Some(node) = sleeper {
                 self.tell(&node, Order::Wake);
+                self.backlog.woken.insert(want, node);
             }
         }
-    }
-
-    fn note_spilled(&mut self, now: Now, handler: &HandlerName, sleeper: Option<&NodeId>) {
-        let Some(waiting) = self.backlog.waiting.get_mut(handler) else {
-            return;
-        };
-        waiting.spill = now.boot + SPILL;
-        match sleeper {
-            Some(node) => drop(waiting.woken.insert(node.clone())),
-            None => waiting.woken.clear(),
-        }
-    }
-
-    fn sleeper_with(&self, handler: &HandlerName) -> Option<NodeId> {
-        let woken = self
-            .backlog
-            .waiting
-            .get(handler)
-            .map(|waiting| &waiting.woken);
-        let asleep = self.ledger.nodes().filter(|(name, node)| {
-            node.handlers.contains(handler)
-                && !self.ledger.is_active(name)
-                && self.address(name).is_some()
-                && self.live.get(*name).is_some_and(Live::is_eligible)
-                && !woken.is_some_and(|woken| woken.contains(*name))
-        });
-        asleep.map(|(name, _)| name.clone()).next()
     }
 }

@@ -1,71 +1,125 @@
 //! Due timers are claimed for the nodes that can run them.
 
-use super::orders::OrderKey;
+use super::orders::{OrderKey, What};
 use super::{Note, Pool};
 use crate::hierarchy::{Owner, Pass, Pull};
 use crate::id::{NodeId, Uid};
-use crate::ledger::{Held, Home};
+use crate::ledger::{Held, Home, Want};
 use crate::message::Order;
-use crate::time::Now;
-use crate::timer::{Effort, HandlerName, Run};
-use std::collections::BTreeMap;
+use crate::planted::{self, Fault};
+use crate::steps;
+use crate::time::{Millis, Now, WallTime};
+use crate::timer::Effort;
 
-/// Free places at the nodes, counted once per turn, and the runs claimed in it.
-#[derive(Debug, Default)]
-pub(super) struct Rooms {
-    free: BTreeMap<NodeId, BTreeMap<HandlerName, u32>>,
-    claimed: BTreeMap<NodeId, Vec<Run>>,
+/// The most due timers that one turn looks at; the next turn goes on. So the first of 100,000 goes out at once, and
+/// what else comes in does not wait for the last.
+const LOOKED_AT_IN_TURN_MAX: usize = 512;
+/// An owner whose due timers make no progress is tried again after this long.
+const STUCK: Millis = Millis(1_000);
+/// Nobody farther away is looked for than the nearest nodes up to this many; then any with room does.
+const NEAR_MAX: usize = 64;
+
+/// How many due timers a turn may still look at.
+#[derive(Debug)]
+pub(super) struct Budget(usize);
+
+impl Budget {
+    pub(super) fn is_left(&self) -> bool {
+        self.0 > 0 || planted::is(Fault::ServeWithoutBound)
+    }
+
+    pub(super) fn spend(&mut self) {
+        self.0 = self.0.saturating_sub(1);
+    }
 }
 
 impl Pool {
-    /// Claims everything that is due and that somebody on duty can run.
+    /// Claims what is due and what somebody on duty can run, as much as a turn may.
     pub(super) fn serve(&mut self, now: Now) {
-        let mut rooms = Rooms::default();
-        self.offer_backlog(now, &mut rooms);
+        while let Some(owner) = self.stuck.pop_due(now.boot) {
+            self.hierarchy.take_back(&owner, now.wall);
+        }
+        let mut budget = Budget(LOOKED_AT_IN_TURN_MAX);
+        self.offer_backlog(now, &mut budget);
         // What runs beside other runs may leave its home another deadline.
         self.sync(now);
         let mut pass = Pass::default();
-        while let Some(pull) = self.hierarchy.due(now.wall) {
+        while budget.is_left()
+            && let Some(pull) = self.hierarchy.due(now.wall)
+        {
+            budget.spend();
             if pass.step(&pull).is_err() {
-                self.note(Note::NoProgress);
-                self.hierarchy.set_aside(&pull.owner, now.wall);
+                self.set_aside(now, &pull.owner);
                 continue;
             }
-            self.pull(now, &pull, &mut rooms);
+            self.pull(now, &pull, &mut budget);
             self.sync(now);
         }
         for (node, token) in self.ledger.take_withdrawn() {
-            self.drop_order(&node, OrderKey::Due(token));
+            self.orders.drop_one(&node, OrderKey::Due(token));
             self.tell(&node, Order::Withdraw { token });
         }
-        for (node, runs) in std::mem::take(&mut rooms.claimed) {
-            self.order_runs(now, &node, runs);
-        }
+        self.hear_of_room(now);
         self.wake_for_backlog(now);
     }
 
-    /// Takes everything that is due of one owner. Each timer is claimed, put into the backlog, or no longer
-    /// due: so every pull makes progress.
-    fn pull(&mut self, now: Now, pull: &Pull, rooms: &mut Rooms) {
+    /// What makes no progress does not keep those behind it waiting; it is tried again later.
+    fn set_aside(&mut self, now: Now, owner: &Owner) {
+        self.note(Note::NoProgress(owner.clone()));
+        self.hierarchy.set_aside(owner, now.wall);
+        self.stuck.set(owner, Some(now.boot + STUCK));
+    }
+
+    /// Takes what is due of one owner. Each timer is claimed, put into the backlog, or no longer due: so every pull
+    /// makes progress.
+    fn pull(&mut self, now: Now, pull: &Pull, budget: &mut Budget) {
+        if planted::is(Fault::PullNothing) {
+            return;
+        }
         let home: Home = match &pull.owner {
             Owner::Node(node) => Some(node.clone()),
             Owner::Pool => None,
         };
         let mut server = Some(pull.server.clone());
-        let near: Vec<NodeId> = self.hierarchy.nearest(home.as_ref()).cloned().collect();
-        while let Some(uid) = self.ledger.first_due(&home, now.wall) {
-            if self.ledger.ready(uid, now.wall).is_none() {
+        while budget.is_left()
+            && let Some(uid) = self.ledger.first_due(&home, now.wall)
+        {
+            budget.spend();
+            steps::visit();
+            let Some(nominal) = self.ledger.ready(uid, now.wall) else {
+                if self.ledger.first_due(&home, now.wall) == Some(uid) {
+                    self.note(Note::NoProgress(pull.owner.clone()));
+                    self.put_back(uid, now);
+                }
                 continue;
-            }
-            let own = self.claimant(uid);
-            let candidates = own.iter().chain(&server).chain(&near);
-            if !self.claim_for_first(now, uid, candidates, rooms) {
+            };
+            let claimed = self
+                .server_for(uid, (server.as_ref(), home.as_ref()))
+                .is_some_and(|node| self.claim(now, (uid, nominal), &node));
+            if !claimed {
                 self.put_back(uid, now);
             }
             if pull.owner == Owner::Pool {
                 server = self.hierarchy.next_for_pool();
             }
         }
+    }
+
+    /// Who runs a timer: the home that only wants its start to be committed, then the one that serves it, then the
+    /// nearest.
+    fn server_for(
+        &self,
+        uid: Uid,
+        (server, home): (Option<&NodeId>, Option<&NodeId>),
+    ) -> Option<NodeId> {
+        let handler = &self.ledger.entry(uid)?.timer.spec.handler;
+        let own = self.claimant(uid);
+        if let Some(own) = own.filter(|own| self.has_place(own, handler)) {
+            return Some(own);
+        }
+        let want = Want::of(handler);
+        let server = server.filter(|node| self.rooms.is_free(node, &want));
+        server.cloned().or_else(|| self.nearest_free(home, &want))
     }
 
     /// The home that has handed a timer over only so that its start is committed.
@@ -76,72 +130,28 @@ impl Pool {
         entry.timer.home.clone().filter(|_| handed)
     }
 
-    /// Claims a timer for the first of the candidates that has room for it.
-    pub(super) fn claim_for_first<'a>(
+    /// The nearest node on duty with a free place.
+    pub(super) fn nearest_free(&self, home: Option<&NodeId>, want: &Want) -> Option<NodeId> {
+        let free = self.rooms.free_for(want)?;
+        let near = self.hierarchy.nearest(home).take(NEAR_MAX);
+        let mut near = near.inspect(|_| steps::visit());
+        let near = near.find(|node| free.contains(*node));
+        near.or_else(|| free.first()).cloned()
+    }
+
+    /// Claims a timer for a node and orders it to run it. Returns whether there was something to claim.
+    pub(super) fn claim(
         &mut self,
         now: Now,
-        uid: Uid,
-        mut candidates: impl Iterator<Item = &'a NodeId>,
-        rooms: &mut Rooms,
-    ) -> bool {
-        let Some(entry) = self.ledger.entry(uid) else {
-            return false;
-        };
-        let handler = entry.timer.spec.handler.clone();
-        let Some(node) = candidates.find(|node| self.take_room(rooms, node, &handler)) else {
-            return false;
-        };
-        let run = self.ledger.claim(uid, node, now.wall);
-        rooms.claimed.entry(node.clone()).or_default().extend(run);
-        true
-    }
-
-    fn take_room(&self, rooms: &mut Rooms, node: &NodeId, handler: &HandlerName) -> bool {
-        match self.rooms_of(rooms, node).get_mut(handler) {
-            Some(places) if *places > 0 => {
-                *places -= 1;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether one of these nodes has a free place for this handler.
-    pub(super) fn has_room(
-        &self,
-        rooms: &mut Rooms,
-        nodes: &[NodeId],
-        handler: &HandlerName,
-    ) -> bool {
-        nodes.iter().any(|node| {
-            self.rooms_of(rooms, node)
-                .get(handler)
-                .is_some_and(|n| *n > 0)
-        })
-    }
-
-    fn rooms_of<'a>(
-        &self,
-        rooms: &'a mut Rooms,
+        (uid, nominal): (Uid, WallTime),
         node: &NodeId,
-    ) -> &'a mut BTreeMap<HandlerName, u32> {
-        rooms
-            .free
-            .entry(node.clone())
-            .or_insert_with(|| self.count_rooms(node))
-    }
-
-    pub(super) fn count_rooms(&self, node: &NodeId) -> BTreeMap<HandlerName, u32> {
-        let Some(live) = self.live.get(node).filter(|live| live.link.is_some()) else {
-            return BTreeMap::new();
-        };
-        let mut free = live.capacity.clone();
-        free.retain(|handler, _| !live.busy.contains(handler));
-        for run in self.ledger.claimed(node) {
-            if let Some(places) = free.get_mut(&run.handler) {
-                *places = places.saturating_sub(1);
-            }
+    ) -> bool {
+        let run = self.ledger.claim(uid, nominal, node, now.wall);
+        if let Some(run) = &run {
+            let key = OrderKey::Due(run.token);
+            self.orders.add(node, key, What::Run(run.uid));
         }
-        free
+        self.count_places();
+        run.is_some()
     }
 }

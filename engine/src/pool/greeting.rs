@@ -24,7 +24,7 @@ impl Pool {
         self.measure(&hello.node, hello.wall, now);
         self.welcome(now, link, &hello.node);
         if greeting.same {
-            self.repeat_all_orders(&hello.node, now);
+            self.repeat_all_orders(&hello.node);
         }
     }
 
@@ -38,6 +38,7 @@ impl Pool {
         let greeting = self.ledger.greet(hello, now.wall);
         if replaced {
             self.hierarchy.lost(&hello.node, now.wall);
+            self.changed.insert(hello.node.clone());
         }
         self.admit(&hello.node, &hello.rack, now);
         self.sync(now);
@@ -61,9 +62,10 @@ impl Pool {
             live.capacity = before.capacity;
             live.busy = before.busy;
             live.willing = before.willing;
-            live.orders = before.orders;
             live.spoken = before.spoken;
         }
+        self.returning.forget(node);
+        self.changed.insert(node.clone());
         self.links.insert(link, node.clone());
         self.live.insert(node.clone(), live);
     }
@@ -79,6 +81,7 @@ impl Pool {
         }
         let news = !self.hierarchy.contains(node);
         let joined = self.hierarchy.join(node.clone(), rack.clone(), now.wall);
+        self.changed.insert(node.clone());
         debug_assert!(joined.is_ok(), "a member of another rack has left before");
         // An active one fires for itself, also while it has not come back after a restart.
         let fires = self.ledger.is_active(node) && !planted::is(Fault::ServeTheUnheard);

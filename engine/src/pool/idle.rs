@@ -3,10 +3,10 @@
 use super::Pool;
 use crate::hierarchy::{Cover, Report as Standing, WhyNot};
 use crate::id::NodeId;
+use crate::ledger::Want;
 use crate::message::{Idle, Reply, Uncovered};
 use crate::planted::{self, Fault};
 use crate::time::{Millis, Now, WallTime};
-use crate::timer::Timer;
 
 /// When a node that must stay awake for something due should ask again.
 const RETRY_DUE: Millis = Millis(200);
@@ -50,15 +50,15 @@ impl Pool {
         let moved = (idle.attempt, idle.self_wake);
         self.ledger.park(node, moved, now.wall);
         self.ledger.interrupt_claims(node, false, now.wall);
-        self.drop_orders(node, |_| true);
+        self.orders.drop_all(node);
         self.sync(now);
     }
 
     /// The earliest deadline that the group would take over: of what is staged, and of timers on their way back too.
     fn first_if_parked(&self, node: &NodeId) -> Option<WallTime> {
         let handed = self.ledger.first_if_attached(node);
-        let giving = self.ledger.giving(node);
-        giving.iter().filter_map(Timer::due).chain(handed).min()
+        let given = self.ledger.first_given(node);
+        given.into_iter().chain(handed).min()
     }
 
     /// Whether the last node on duty has runs, or could have, that nobody else would finish.
@@ -68,11 +68,11 @@ impl Pool {
         };
         let alone = !self.hierarchy.on_duty();
         alone
-            && (self.ledger.claimed(node).next().is_some()
-                || self
-                    .backlog
-                    .handlers()
-                    .any(|handler| live.capacity.contains_key(handler)))
+            && (self.ledger.claims_of(node).next().is_some()
+                || live
+                    .capacity
+                    .keys()
+                    .any(|handler| self.ledger.first_waiting(&Want::of(handler)).is_some()))
     }
 
     /// What a node that sleeps, or wants to go on sleeping, is told. One that is not covered has to wake.
@@ -94,12 +94,9 @@ impl Pool {
 
     /// How long it may take until everybody who may hold a lease is known, if not all are.
     fn rebuilding(&self, now: Now) -> Option<Millis> {
-        let unheard = self
-            .live
-            .iter()
-            .filter(|(node, live)| live.unheard && self.ledger.is_active(node))
-            .map(|(_, live)| live.lease_until);
-        unheard.max().map(|until| until.since(now.boot))
+        self.returning
+            .owners_until()
+            .map(|until| until.since(now.boot))
     }
 }
 

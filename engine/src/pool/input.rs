@@ -1,5 +1,6 @@
 //! What a pool is told, what it wants done, and what it was configured with.
 
+use crate::hierarchy::Owner;
 use crate::id::{NodeId, PoolId};
 use crate::ledger::Restore;
 use crate::message::{CoordinatorMessage, LedgerId, MessageLimits, NodeMessage};
@@ -107,6 +108,7 @@ pub enum Note {
     SentrySilent(NodeId),
     /// An outcome came with a token that is no longer the newest.
     StaleOutcome(NodeId),
-    /// A pass over the due timers made no progress: a fault of the engine, not of its users.
-    NoProgress,
+    /// A pass over the due timers of this owner made no progress, so that they wait for a while: a fault of the
+    /// engine, not of its users.
+    NoProgress(Owner),
 }

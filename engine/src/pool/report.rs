@@ -42,6 +42,9 @@ impl Pool {
         self.send(link, CoordinatorMessage::Answer(answer));
         if gone {
             self.live.remove(node);
+            self.orders.drop_all(node);
+            self.returning.forget(node);
+            self.changed.insert(node.clone());
             self.links.remove(&link);
             self.effects.push(Effect::Close { link });
         }
@@ -176,7 +179,8 @@ impl Pool {
         }
         let resumed = self.ledger.resume(node, page, now.wall);
         self.report_standing(node, Standing::Active, now);
-        self.drop_orders(node, |key| matches!(key, OrderKey::Give(_) | OrderKey::Arm));
+        let over = |key| matches!(key, OrderKey::Give(_) | OrderKey::Arm);
+        self.orders.drop_many(node, over);
         self.sync(now);
         (refused, Reply::Resumed(resumed))
     }
@@ -209,7 +213,7 @@ impl Pool {
     /// What is true whoever owns what: runs, answers, capacity, readiness.
     fn hear_items(&mut self, now: Now, node: &NodeId, items: &Items) {
         for token in &items.accepted {
-            self.drop_order(node, OrderKey::Due(*token));
+            self.orders.drop_one(node, OrderKey::Due(*token));
         }
         for outcome in items.outcomes.iter().filter(|it| !is_told_along(items, it)) {
             self.settle(now, node, outcome);
@@ -218,7 +222,8 @@ impl Pool {
             self.hear_declined(now, node, *token);
         }
         for (uid, _) in &items.taken {
-            self.drop_order(node, OrderKey::Give(*uid));
+            self.orders.drop_one(node, OrderKey::Give(*uid));
+            self.ledger.look_again(node, *uid);
         }
         for (id, answer) in &items.answers {
             self.hear_answer(node, *id, answer.clone());
@@ -235,7 +240,7 @@ impl Pool {
 
     fn settle(&mut self, now: Now, node: &NodeId, outcome: &(Uid, Token, Outcome)) {
         let (uid, token, outcome) = outcome;
-        self.drop_order(node, OrderKey::Due(*token));
+        self.orders.drop_one(node, OrderKey::Due(*token));
         if self.ledger.settle(*uid, *token, outcome, now.wall).is_err() {
             self.note(Note::StaleOutcome(node.clone()));
         }
@@ -243,15 +248,18 @@ impl Pool {
 
     /// A run that its node could not begin waits for another one, or for this one to have room again.
     fn hear_declined(&mut self, now: Now, node: &NodeId, token: Token) {
-        self.drop_order(node, OrderKey::Due(token));
-        let claimed = self.ledger.claimed(node).find(|run| run.token == token);
-        let Some((uid, handler)) = claimed.map(|run| (run.uid, run.handler)) else {
+        self.orders.drop_one(node, OrderKey::Due(token));
+        let uid = self.ledger.claimed_under(node, token);
+        let entry = uid.and_then(|uid| self.ledger.entry(uid));
+        let Some((uid, handler)) = entry.map(|it| (it.timer.uid, it.timer.spec.handler.clone()))
+        else {
             return;
         };
         if self.ledger.unclaim(uid, token) {
             if let Some(live) = self.live.get_mut(node) {
                 live.busy.insert(handler);
             }
+            self.changed.insert(node.clone());
             self.put_back(uid, now);
         }
     }
@@ -268,6 +276,7 @@ impl Pool {
             live.capacity.clone_from(capacity);
             let handlers = capacity.keys().cloned().collect();
             self.ledger.set_handlers(node, handlers);
+            self.changed.insert(node.clone());
         }
         self.judge_fitness(node, now);
     }

@@ -1,17 +1,20 @@
 //! Operations on their way: decided by the ledger, or by the home that owns the timer.
 
-use super::orders::OrderKey;
+use super::agenda::Agenda;
+use super::orders::{OrderKey, What};
 use super::{Effect, Link, Pool};
 use crate::id::{NodeId, Session, TimerName};
 use crate::ledger::Routed;
-use crate::message::{CoordinatorMessage, Order};
+use crate::message::CoordinatorMessage;
 use crate::op::{Answer, Change, Op, Refusal};
 use crate::time::{BootTime, Millis, Now};
 use crate::timer::RunRecord;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a home has to answer. Going idle waits up to 5 s for runs that are in flight.
 const ANSWER_WITHIN: Millis = Millis(10_000);
+/// The most routes that end in one turn because nobody has answered.
+const ENDED_IN_TURN_MAX: usize = 1_024;
 
 /// Who waits for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +36,16 @@ impl Asker {
 pub(super) struct Routes {
     next: u64,
     open: BTreeMap<u64, Route>,
+    /// When each has waited for long enough.
+    until: Agenda<BootTime, u64>,
+    /// The same by who has to answer.
+    nodes: BTreeSet<(NodeId, u64)>,
 }
 
 #[derive(Debug)]
 struct Route {
     node: NodeId,
     asker: Asker,
-    until: BootTime,
     /// The dead run that is to begin again.
     dead: Option<(TimerName, Box<RunRecord>)>,
 }
@@ -51,11 +57,31 @@ impl Routes {
         Self {
             next: start,
             open: BTreeMap::new(),
+            until: Agenda::default(),
+            nodes: BTreeSet::new(),
         }
     }
 
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
-        self.open.values().map(|route| route.until).min()
+        self.until.first()
+    }
+
+    fn open(&mut self, id: u64, route: Route, until: BootTime) {
+        self.until.set(&id, Some(until));
+        self.nodes.insert((route.node.clone(), id));
+        self.open.insert(id, route);
+    }
+
+    fn close(&mut self, id: u64) -> Option<Route> {
+        let route = self.open.remove(&id)?;
+        self.until.set(&id, None);
+        self.nodes.remove(&(route.node.clone(), id));
+        Some(route)
+    }
+
+    fn first_of(&self, node: &NodeId) -> Option<u64> {
+        let (of, id) = self.nodes.range((node.clone(), 0)..).next()?;
+        (of == node).then_some(*id)
     }
 }
 
@@ -107,15 +133,10 @@ impl Pool {
             } => Some((name.clone(), run.clone())),
             _ => None,
         };
-        self.order(now, &node, OrderKey::Change(id), Order::Change { id, op });
+        let what = What::Change(Box::new(op));
+        self.orders.add(&node, OrderKey::Change(id), what);
         let until = now.boot + ANSWER_WITHIN;
-        let route = Route {
-            node,
-            asker,
-            until,
-            dead,
-        };
-        self.routes.open.insert(id, route);
+        self.routes.open(id, Route { node, asker, dead }, until);
     }
 
     fn reply(&mut self, asker: &Asker, answer: Answer) {
@@ -130,13 +151,13 @@ impl Pool {
     }
 
     pub(super) fn hear_answer(&mut self, node: &NodeId, id: u64, answer: Answer) {
-        self.drop_order(node, OrderKey::Change(id));
+        self.orders.drop_one(node, OrderKey::Change(id));
         if self.ledger.note_applied(id) {
             return;
         }
         let own = |route: &Route| route.node == *node;
         if self.routes.open.get(&id).is_some_and(own)
-            && let Some(route) = self.routes.open.remove(&id)
+            && let Some(route) = self.routes.close(id)
         {
             if let Some((name, run)) = route.dead.filter(|_| matches!(answer, Answer::Refused(_))) {
                 self.ledger.keep_dead(name, *run);
@@ -146,24 +167,37 @@ impl Pool {
     }
 
     pub(super) fn expire_routes(&mut self, now: Now) {
-        self.end_routes(|route| route.until <= now.boot);
+        for _ in 0..ENDED_IN_TURN_MAX {
+            let Some(id) = self.routes.until.pop_due(now.boot) else {
+                return;
+            };
+            self.end_route(id);
+        }
     }
 
     pub(super) fn fail_routes(&mut self, node: &NodeId) {
-        self.end_routes(|route| route.node == *node);
-    }
-
-    fn end_routes(&mut self, over: impl Fn(&Route) -> bool) {
-        let ended: Vec<_> = self
-            .routes
-            .open
-            .extract_if(.., |_, route| over(route))
-            .collect();
-        for (id, route) in ended {
-            self.drop_order(&route.node, OrderKey::Change(id));
-            self.reply(&route.asker, silent(&route.node, Millis(1_000)));
+        while let Some(id) = self.routes.first_of(node) {
+            self.end_route(id);
         }
     }
+
+    fn end_route(&mut self, id: u64) {
+        if let Some(route) = self.routes.close(id) {
+            let told = self.orders.drop_one(&route.node, OrderKey::Change(id));
+            let answer = match told {
+                true => silent(&route.node, Millis(1_000)),
+                false => untold(&route.node),
+            };
+            self.reply(&route.asker, answer);
+        }
+    }
+}
+
+/// The home was never told, since it has not answered enough of what it was told before.
+fn untold(node: &NodeId) -> Answer {
+    let why = format!("node {node} owns this and is behind with its orders; nothing was changed");
+    let retry_after = Millis(1_000);
+    Answer::Refused(Refusal::Unavailable { why, retry_after })
 }
 
 fn silent(node: &NodeId, retry_after: Millis) -> Answer {

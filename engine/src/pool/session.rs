@@ -1,6 +1,5 @@
 //! The session of one node, as the coordinator knows it: soft state.
 
-use super::orders::{OrderKey, Outstanding};
 use super::{Effect, Link, Note, Pool};
 use crate::id::{Epoch, NodeId, Session};
 use crate::ledger::Stance;
@@ -8,7 +7,7 @@ use crate::message::{Capacity, CoordinatorMessage, Heartbeat, ReportAnswer};
 use crate::planted::{self, Fault};
 use crate::time::{BootTime, Millis, Now, WallTime};
 use crate::timer::HandlerName;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A node whose clock is off by more than this must not be migrator or sentry.
 pub(super) const SKEW_MAX_MS: u64 = 1_000;
@@ -24,8 +23,6 @@ pub(super) struct Live {
     pub(super) lease_until: BootTime,
     /// When the lease was first seen to be over, if it was not renewed since.
     pub(super) doubted: Option<BootTime>,
-    /// Known from the ledger only: it has not said anything since the coordinator started.
-    pub(super) unheard: bool,
     /// The newest epoch under which it has reported.
     pub(super) spoken: Epoch,
     pub(super) seq: u64,
@@ -35,16 +32,48 @@ pub(super) struct Live {
     pub(super) busy: BTreeSet<HandlerName>,
     pub(super) skew_ms: i64,
     pub(super) willing: bool,
-    pub(super) orders: BTreeMap<OrderKey, Outstanding>,
     /// Numbers of what it has forwarded, so that what is heard twice is done once.
     forwards: BTreeSet<u64>,
+}
+
+/// Nodes that had a session before the start, and have not come back: they may hold a lease until a time.
+#[derive(Debug, Default)]
+pub(super) struct Returning {
+    until: BootTime,
+    owners: BTreeSet<NodeId>,
+    others: BTreeSet<NodeId>,
+}
+
+impl Returning {
+    pub(super) fn expect(&mut self, node: &NodeId, owns: bool, until: BootTime) {
+        self.until = self.until.max(until);
+        let nodes = if owns {
+            &mut self.owners
+        } else {
+            &mut self.others
+        };
+        nodes.insert(node.clone());
+    }
+
+    pub(super) fn forget(&mut self, node: &NodeId) {
+        self.owners.remove(node);
+        self.others.remove(node);
+    }
+
+    /// Until when somebody may fire timers of whom nothing was heard.
+    pub(super) fn owners_until(&self) -> Option<BootTime> {
+        (!self.owners.is_empty()).then_some(self.until)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.owners.is_empty() && self.others.is_empty()
+    }
 }
 
 impl Live {
     pub(super) fn new(link: Link, session: Session, lease_until: BootTime) -> Self {
         Self {
             link: Some(link),
-            unheard: false,
             ..Self::unheard(session, lease_until)
         }
     }
@@ -55,7 +84,6 @@ impl Live {
             session,
             lease_until,
             doubted: None,
-            unheard: true,
             spoken: Epoch::default(),
             seq: 0,
             answer: None,
@@ -63,7 +91,6 @@ impl Live {
             busy: BTreeSet::new(),
             skew_ms: 0,
             willing: true,
-            orders: BTreeMap::new(),
             forwards: BTreeSet::new(),
         }
     }
@@ -171,6 +198,9 @@ impl Pool {
             live.lease_until = live.lease_until.max(until);
             live.doubted = None;
         }
+        if self.tenures.leases.time_of(node).is_some() {
+            self.note_tenure(node);
+        }
     }
 
     pub(super) fn measure(&mut self, node: &NodeId, wall: WallTime, now: Now) {
@@ -188,12 +218,9 @@ impl Pool {
 
     pub(super) fn judge_fitness(&mut self, node: &NodeId, now: Now) {
         let fit = self.live.get(node).is_some_and(Live::is_eligible);
-        if self
-            .hierarchy
-            .is_eligible(node)
-            .is_some_and(|known| known != fit)
-        {
+        if self.hierarchy.is_eligible(node) == Some(!fit) {
             self.hierarchy.eligible(node, fit, now.wall);
+            self.changed.insert(node.clone());
         }
     }
 
@@ -206,6 +233,7 @@ impl Pool {
         {
             live.link = None;
         }
+        self.changed.insert(node);
     }
 
     /// Ends a node's session: what was said on it is of no use any more.
@@ -213,6 +241,9 @@ impl Pool {
         let Some(live) = self.live.remove(node) else {
             return;
         };
+        self.orders.drop_all(node);
+        self.returning.forget(node);
+        self.changed.insert(node.clone());
         if let Some(link) = live.link {
             self.send(
                 link,

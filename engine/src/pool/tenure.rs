@@ -1,43 +1,66 @@
 //! The end of a tenure: leases that ran out, nodes that leave, nodes that were lost for too long.
 
+use super::agenda::Agenda;
+use super::session::Live;
 use super::{Note, Pool};
 use crate::id::NodeId;
 use crate::ledger::Stance;
 use crate::planted::{self, Fault};
-use crate::time::{Millis, Now, WallTime};
+use crate::time::{BootTime, Millis, Now, WallTime};
 
 /// How long a lost node keeps its timers and its slot.
 const FORGET_AFTER: Millis = Millis::from_secs(3_600);
+/// The most nodes that are lost, and that are forgotten, in one turn.
+const ENDED_IN_TURN_MAX: usize = 64;
+
+/// When it has to be looked at nodes again.
+#[derive(Debug, Default)]
+pub(super) struct Tenures {
+    /// When the lease of a node may be over.
+    pub(super) leases: Agenda<BootTime, NodeId>,
+    /// When a lost node is forgotten.
+    pub(super) forgotten: Agenda<WallTime, NodeId>,
+}
 
 impl Pool {
     /// Applies what time alone has decided. Renewals that were waiting have been applied before.
     pub(super) fn expire(&mut self, now: Now) {
-        for node in self.expired(now) {
-            self.lose(now, &node);
+        for _ in 0..ENDED_IN_TURN_MAX {
+            let Some(node) = self.tenures.leases.pop_due(now.boot) else {
+                break;
+            };
+            if self.is_over_for_sure(now, &node) {
+                self.lose(now, &node);
+            }
         }
-        for node in self.forgotten(now) {
+        for _ in 0..ENDED_IN_TURN_MAX {
+            let Some(node) = self.tenures.forgotten.pop_due(now.wall) else {
+                break;
+            };
             self.part_with(now, &node, None);
         }
         self.expire_routes(now);
         self.ledger.prune(now.wall);
     }
 
-    /// Whose lease is over for sure; where that is seen for the first time, it is doubted.
-    fn expired(&mut self, now: Now) -> Vec<NodeId> {
-        let due = self
-            .live
-            .iter()
-            .filter(|(node, live)| live.look_at() <= now.boot && self.holds_lease(node));
-        let due: Vec<NodeId> = due.map(|(node, _)| node.clone()).collect();
-        let (sure, doubtful): (Vec<_>, Vec<_>) = due
-            .into_iter()
-            .partition(|node| self.live.get(node).is_some_and(|l| l.doubted.is_some()));
-        for node in doubtful {
-            if let Some(live) = self.live.get_mut(&node) {
-                live.doubted = Some(now.boot);
-            }
+    /// Whether a lease that is over was seen to be over before; where not, it is doubted.
+    fn is_over_for_sure(&mut self, now: Now, node: &NodeId) -> bool {
+        let live = self.live.get_mut(node);
+        let before = live.and_then(|live| live.doubted.replace(now.boot));
+        if before.is_none() {
+            self.note_tenure(node);
         }
-        sure
+        before.is_some()
+    }
+
+    /// When it has to be looked at this node again: its lease may be over then, or it is lost for too long.
+    pub(super) fn note_tenure(&mut self, node: &NodeId) {
+        let live = self.live.get(node).filter(|_| self.holds_lease(node));
+        self.tenures.leases.set(node, live.map(Live::look_at));
+        let known = self.ledger.node(node);
+        let lost = known.filter(|known| known.stance == Stance::Lost);
+        let forget_at = lost.map(|lost| lost.since + FORGET_AFTER);
+        self.tenures.forgotten.set(node, forget_at);
     }
 
     /// A parked node has no lease: its timers are the group's already.
@@ -47,27 +70,13 @@ impl Pool {
         counts && matches!(stance, Some(Stance::Active | Stance::Greeted))
     }
 
-    fn forgotten(&self, now: Now) -> Vec<NodeId> {
-        let lost = self.ledger.nodes().filter(|(_, node)| {
-            node.stance == Stance::Lost && node.since + FORGET_AFTER <= now.wall
-        });
-        lost.map(|(name, _)| name.clone()).collect()
-    }
-
-    pub(super) fn forget_at(&self) -> Option<WallTime> {
-        let lost = self
-            .ledger
-            .nodes()
-            .filter(|(_, node)| node.stance == Stance::Lost);
-        lost.map(|(_, node)| node.since + FORGET_AFTER).min()
-    }
-
     fn lose(&mut self, now: Now, node: &NodeId) {
         self.note(Note::Lost(node.clone()));
         self.end_session(node, false);
         self.fail_routes(node);
         self.ledger.lose(node, now.wall);
         self.hierarchy.lost(node, now.wall);
+        self.changed.insert(node.clone());
         self.sync(now);
     }
 
@@ -78,5 +87,6 @@ impl Pool {
         self.ledger.leave(node, attempt, now.wall);
         self.sync(now);
         self.hierarchy.leave(node, now.wall);
+        self.changed.insert(node.clone());
     }
 }

@@ -4,9 +4,9 @@ use super::session::{Live, SKEW_MAX_MS};
 use super::{Deadlines, Pool};
 use crate::hierarchy::{GroupView, Sentry};
 use crate::id::{Epoch, NodeId, PoolId, RackId, Session};
-use crate::ledger::{Node, Stance};
+use crate::ledger::{Forgotten, Node, Stance};
 use crate::message::LedgerId;
-use crate::time::{BootTime, WallTime};
+use crate::time::WallTime;
 use crate::timer::HandlerName;
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ pub struct View {
     pub due_backlog: usize,
     /// Timers in the ledger.
     pub timers: usize,
+    /// What was forgotten early, because there was too much of it.
+    pub forgotten: Forgotten,
     /// Which ledger it is.
     pub ledger: LedgerId,
 }
@@ -88,8 +90,9 @@ impl Pool {
                 .collect(),
             sentry: self.hierarchy.sentry().cloned(),
             sentry_armed: self.watch.is_armed(),
-            due_backlog: self.backlog.len(),
+            due_backlog: self.ledger.backlog_len(),
             timers: self.ledger.len(),
+            forgotten: self.ledger.forgotten(),
             ledger: self.ledger.id(),
         }
     }
@@ -120,24 +123,22 @@ impl Pool {
     #[must_use]
     pub fn next_deadline(&self) -> Deadlines {
         let (alarm, rung) = self.watch_deadlines();
-        let leases = self.live.iter().filter(|(node, _)| self.holds_lease(node));
-        let lease = leases.map(|(_, live)| live.look_at()).min();
-        let pinned = self.pinned_alarms().into_iter().map(|(_, at)| at).min();
+        let (pinned, woken) = self.watch.pinned_at();
         let wall = [
             pinned,
             self.hierarchy.next_due(),
             alarm,
             self.ledger.prune_at(),
-            self.forget_at(),
+            self.tenures.forgotten.first(),
         ];
         let boot = [
-            self.pinned_again_at(),
-            lease,
+            woken,
+            self.tenures.leases.first(),
             rung,
             self.routes.next_deadline(),
-            self.repeat_at(),
+            self.orders.repeat_at(),
             self.backlog.spill_at(),
-            self.untidy.then_some(BootTime(0)),
+            self.stuck.first(),
         ];
         Deadlines {
             wall: wall.into_iter().flatten().min(),

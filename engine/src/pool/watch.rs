@@ -6,19 +6,22 @@
 //! ```
 //! The ladder wakes one node after the other on their open sessions until one reports that it is active.
 
-use super::orders::OrderKey;
+use super::agenda::Agenda;
+use super::orders::{OrderKey, What};
 use super::{Note, Pool};
 use crate::hierarchy::{Cover, Sentry};
 use crate::id::NodeId;
 use crate::ledger::Stance;
 use crate::message::Order;
 use crate::time::{BootTime, Millis, Now, WallTime};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How long a woken node has to become active before the next one is woken.
 const RUNG: Millis = Millis(500);
 /// How long to wait before the ladder is climbed again from its foot.
 const LADDER_AGAIN: Millis = Millis(1_000);
+/// The most nodes that are woken for pinned timers in one turn.
+const WOKEN_IN_TURN_MAX: usize = 256;
 /// After a start nobody is woken for this long while nodes that were awake may still come back by themselves:
 /// the longest wait between two attempts of an agent to connect.
 const AWAKE_RETURN: Millis = Millis(2_000);
@@ -35,8 +38,10 @@ pub(super) struct Watch {
     /// When the next rung of the ladder is due.
     rung: Option<BootTime>,
     tried: BTreeSet<NodeId>,
-    /// Nodes that were woken for pinned timers, and when they are woken again.
-    pinned: BTreeMap<NodeId, BootTime>,
+    /// When sleeping nodes have to be awake for pinned timers of which they have not heard.
+    pinned: Agenda<WallTime, NodeId>,
+    /// Those that were just woken for one, and when they are woken again.
+    woken: Agenda<BootTime, NodeId>,
 }
 
 impl Watch {
@@ -49,6 +54,11 @@ impl Watch {
 
     pub(super) fn is_armed(&self) -> bool {
         self.armed
+    }
+
+    /// When a sleeping node has to be woken for a pinned timer; and when one is woken again.
+    pub(super) fn pinned_at(&self) -> (Option<WallTime>, Option<BootTime>) {
+        (self.pinned.first(), self.woken.first())
     }
 }
 
@@ -70,7 +80,7 @@ impl Pool {
         };
         if self.watch.named.as_ref() == Some(&named) {
             self.watch.armed = true;
-            self.drop_order(node, OrderKey::Arm);
+            self.orders.drop_one(node, OrderKey::Arm);
         }
     }
 
@@ -93,36 +103,30 @@ impl Pool {
 
     /// Wakes parked nodes for pinned timers of which they have not heard; their own alarm does not know them.
     fn wake_for_pinned(&mut self, now: Now) {
-        let ledger = &self.ledger;
-        self.watch
-            .pinned
-            .retain(|node, again| *again > now.boot && !ledger.is_active(node));
-        for (node, at) in self.pinned_alarms() {
-            if at <= now.wall {
-                self.watch
-                    .pinned
-                    .insert(node.clone(), now.boot + LADDER_AGAIN);
-                self.tell(&node, Order::Wake);
-            }
+        while let Some(node) = self.watch.woken.pop_due(now.boot) {
+            self.note_pinned(&node);
+        }
+        for _ in 0..WOKEN_IN_TURN_MAX {
+            let Some(node) = self.watch.pinned.pop_due(now.wall) else {
+                return;
+            };
+            let again = now.boot + LADDER_AGAIN;
+            self.watch.woken.set(&node, Some(again));
+            self.tell(&node, Order::Wake);
         }
     }
 
-    /// Parked nodes that can be reached, and when they have to be awake; not those that were just woken.
-    pub(super) fn pinned_alarms(&self) -> Vec<(NodeId, WallTime)> {
-        let parked = self
-            .ledger
-            .nodes()
-            .filter(|(_, node)| node.stance == Stance::Parked);
-        let quiet = parked.filter(|(name, _)| !self.watch.pinned.contains_key(*name));
-        let reached = quiet.filter(|(name, _)| self.address(name).is_some());
-        let due =
-            reached.filter_map(|(name, _)| Some((name.clone(), self.ledger.unheard_due(name)?)));
-        due.collect()
-    }
-
-    /// When a node that was woken for its pinned timers is woken again.
-    pub(super) fn pinned_again_at(&self) -> Option<BootTime> {
-        self.watch.pinned.values().min().copied()
+    /// When a parked node that can be reached has to be awake; not if it was just woken.
+    pub(super) fn note_pinned(&mut self, node: &NodeId) {
+        if self.ledger.is_active(node) {
+            self.watch.woken.set(node, None);
+        }
+        let known = self.ledger.node(node);
+        let parked = known.is_some_and(|known| known.stance == Stance::Parked);
+        let quiet = self.watch.woken.time_of(node).is_none();
+        let reached = parked && quiet && self.address(node).is_some();
+        let due = reached.then(|| self.ledger.unheard_due(node));
+        self.watch.pinned.set(node, due.flatten());
     }
 
     fn change_sentry(&mut self, now: Now, sentry: Option<Sentry>) {
@@ -141,7 +145,7 @@ impl Pool {
     }
 
     fn release(&mut self, node: &NodeId) {
-        self.drop_order(node, OrderKey::Arm);
+        self.orders.drop_one(node, OrderKey::Arm);
         if self
             .ledger
             .node(node)
@@ -152,11 +156,14 @@ impl Pool {
     }
 
     fn arm(&mut self, now: Now, sentry: &Sentry) {
-        let order = Order::Arm { at: sentry.at };
+        if !self.live.contains_key(&sentry.node) {
+            return;
+        }
+        let (key, what) = (OrderKey::Arm, What::Arm(sentry.at));
         if self.watch.told.as_ref() == Some(sentry) {
-            self.expect_answer(now, &sentry.node, OrderKey::Arm, order);
+            self.orders.expect_answer(now, &sentry.node, key, what);
         } else {
-            self.order(now, &sentry.node, OrderKey::Arm, order);
+            self.orders.add(&sentry.node, key, what);
         }
     }
 
@@ -186,7 +193,7 @@ impl Pool {
             return;
         }
         let returning = self.watch.returning_until;
-        if returning > now.boot && self.live.values().any(|live| live.unheard) {
+        if returning > now.boot && !self.returning.is_over() {
             self.watch.rung = Some(returning);
             return;
         }
@@ -207,13 +214,8 @@ impl Pool {
     /// The sentry if it was never tried (it may just not have heard), then any node with a link.
     fn next_rung(&self) -> Option<NodeId> {
         let sentry = self.watch.named.as_ref().map(|sentry| &sentry.node);
-        let of_fitness = |fit: bool| {
-            let some = self.live.iter();
-            some.filter(move |(_, live)| live.is_eligible() == fit)
-                .map(|(node, _)| node)
-        };
         // One that is not eligible fires its own timers, at least.
-        let others = of_fitness(true).chain(of_fitness(false));
+        let others = self.rooms.fit.iter().chain(&self.rooms.unfit);
         let mut candidates = sentry.into_iter().chain(others);
         let fresh =
             |node: &&NodeId| self.address(node).is_some() && !self.watch.tried.contains(*node);

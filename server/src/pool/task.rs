@@ -11,7 +11,7 @@ use dormouse_edge::shell::{self, Around, Course, Letters, Shell, TURN, mailbox};
 use dormouse_edge::timers::Feed;
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::PoolId;
-use dormouse_engine::ledger::Exported;
+use dormouse_engine::ledger::{Exported, Place};
 use dormouse_engine::message::NodeMessage;
 use dormouse_engine::op::Answer;
 use dormouse_engine::pool::{Config, Effect, Input, Link, Pool};
@@ -64,7 +64,7 @@ enum View {
 /// Somebody who wants to see what is after the turn.
 enum Viewer {
     Seen(oneshot::Sender<Seen>),
-    Exported(oneshot::Sender<Exported>),
+    Exported(Option<Place>, oneshot::Sender<Exported>),
 }
 
 /// Recovers the pool of `config` from `dir`. The task that is returned has to be run.
@@ -297,8 +297,8 @@ impl Surroundings {
                 self.viewers.push(Viewer::Seen(answer));
                 None
             }
-            Mail::Exported { answer } => {
-                self.viewers.push(Viewer::Exported(answer));
+            Mail::Exported { after, answer } => {
+                self.viewers.push(Viewer::Exported(after, answer));
                 None
             }
             Mail::Stop => {
@@ -325,8 +325,8 @@ impl Surroundings {
                 };
                 View::Seen(answer, seen)
             }
-            Viewer::Exported(answer) => {
-                let exported = machine.ledger().export(clock::now().wall);
+            Viewer::Exported(after, answer) => {
+                let exported = machine.ledger().export(after, clock::now().wall);
                 View::Exported(answer, Box::new(exported))
             }
         }

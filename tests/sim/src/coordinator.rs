@@ -155,7 +155,13 @@ impl World {
             Note::Replaced(name) => self.break_named(name, Break::Lost),
             Note::SentrySilent(_) => self.counts.silent_sentries += 1,
             Note::StaleOutcome(_) => self.counts.stale_outcomes += 1,
-            Note::NoProgress => self.accuse("every pass makes progress", None, "it did not".into()),
+            Note::NoProgress(owner) => {
+                self.accuse(
+                    "every pass makes progress",
+                    None,
+                    format!("not that over {owner:?}"),
+                );
+            }
             Note::Joined(_) | Note::Left(_) | Note::Skewed(..) => {}
         }
     }

@@ -107,16 +107,78 @@ fn timers(facts: &[Fact]) -> Vec<&Timer> {
 }
 
 #[test]
+fn an_export_goes_in_pieces_that_visit_their_facts_and_one_more() {
+    let mut full = ledger(1);
+    for uid in 1..=2_500 {
+        create(&mut full, new(&format!("t{uid}"), uid));
+    }
+    let node = node("n");
+    full.gone.insert(
+        Uid(9_000),
+        Gone {
+            home: node,
+            at: LogIndex(1),
+        },
+    );
+    let (mut facts, mut after, mut pieces) = (Vec::new(), None, 0);
+    loop {
+        let (piece, steps) = steps::counted(|| full.export(after, NOW));
+        assert!(piece.facts.len() <= PIECE_FACTS_MAX);
+        assert!(steps <= piece.facts.len() as u64 + 1);
+        assert_eq!((piece.index, piece.facts_total), (full.index(), 2_501));
+        facts.extend(piece.facts);
+        pieces += 1;
+        after = piece.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(
+        (pieces, facts.len(), timers(&facts).len()),
+        (3, 2_501, 2_500)
+    );
+    let mut empty = ledger(2);
+    let mut created = 0;
+    for piece in facts.chunks(1_000) {
+        created += empty
+            .restore_facts(&restore(piece.to_vec(), 9), NOW)
+            .created;
+    }
+    assert_eq!(created, 2_500);
+    let again = empty.restore_facts(&restore(facts[..1_000].to_vec(), 9), NOW);
+    assert_eq!((again.created, again.known), (0, 1_000));
+}
+
+#[test]
+fn what_is_large_leaves_alone() {
+    let mut full = ledger(1);
+    for uid in 1..=40 {
+        let payload = Payload(vec![0; 60_000].into());
+        let name = format!("t{uid}");
+        create(
+            &mut full,
+            NewTimer {
+                payload,
+                ..new(&name, uid)
+            },
+        );
+    }
+    let piece = full.export(None, NOW);
+    assert!((10..=18).contains(&piece.facts.len()));
+    assert!(piece.next.is_some());
+}
+
+#[test]
 fn a_ledger_that_took_everything_over_exports_the_same() {
     let mut full = ledger(1);
     for (id, uid) in [("a", 5), ("b", 3)] {
         create(&mut full, new(id, uid));
     }
-    let exported = full.export(NOW);
+    let exported = full.export(None, NOW);
     let mut empty = ledger(2);
     let restored = empty.restore_facts(&restore(exported.facts.clone(), exported.index.0), NOW);
     assert_eq!((restored.created, restored.known), (2, 0));
-    assert_eq!(empty.export(NOW).facts, exported.facts);
+    assert_eq!(empty.export(None, NOW).facts, exported.facts);
     assert!(empty.index() > exported.index);
     let again = empty.restore_facts(&restore(exported.facts, exported.index.0), NOW);
     assert_eq!(
@@ -131,7 +193,7 @@ fn what_was_restored_is_in_the_records_of_its_turn() {
     let uid = create(&mut full, new("a", 5));
     let mut empty = ledger(2);
     empty.take_records();
-    empty.restore_facts(&restore(full.export(NOW).facts, 9), NOW);
+    empty.restore_facts(&restore(full.export(None, NOW).facts, 9), NOW);
     let records: Vec<Record> = empty.take_records();
     let state = records.into_iter().map(|it| (it.key, it.value.unwrap()));
     let recovered = Ledger::recover(pool(), 2, state).unwrap();
@@ -145,7 +207,7 @@ fn a_run_in_flight_waits_again_and_gets_a_later_token() {
     let mut full = ledger(1);
     let uid = create(&mut full, new("a", 5));
     let token = run(&mut full, uid);
-    let facts = full.export(NOW).facts;
+    let facts = full.export(None, NOW).facts;
     let rested = timers(&facts)[0].clone();
     assert!(
         matches!(&rested.phase, Phase::Waiting { occurrence, due }
@@ -184,7 +246,7 @@ fn nothing_of_any_line_is_in_flight_afterwards() {
             }),
         });
     });
-    let facts = full.export(NOW).facts;
+    let facts = full.export(None, NOW).facts;
     let rested = timers(&facts)[0].clone();
     assert_eq!(rested.lines().count(), 2);
     assert!(
@@ -216,7 +278,7 @@ fn a_run_that_may_begin_only_once_is_lost_and_the_next_is_waited_for() {
     let (again, once) = (create(&mut full, again), create(&mut full, once));
     let token = run(&mut full, again);
     run(&mut full, once);
-    let facts = full.export(NOW).facts;
+    let facts = full.export(None, NOW).facts;
     let [again, once] = timers(&facts)[..] else {
         panic!("{facts:?}");
     };
@@ -236,7 +298,7 @@ fn a_name_that_another_timer_has_stops_everything_or_is_left_out() {
     for (id, uid) in [("a", 5), ("b", 6)] {
         create(&mut full, new(id, uid));
     }
-    let facts = full.export(NOW).facts;
+    let facts = full.export(None, NOW).facts;
     let mut other = ledger(2);
     let there = create(&mut other, new("a", 99));
     other.take_records();
@@ -260,7 +322,7 @@ fn a_rehearsal_changes_nothing() {
     let mut empty = ledger(2);
     let rehearsal = Restore {
         rehearse: true,
-        ..restore(full.export(NOW).facts, 50)
+        ..restore(full.export(None, NOW).facts, 50)
     };
     assert_eq!(empty.restore_facts(&rehearsal, NOW).created, 1);
     assert!(empty.is_empty() && empty.take_records().is_empty());
@@ -277,7 +339,7 @@ fn movable_timers_become_the_pools_and_pinned_ones_wait_for_their_home() {
         ..new("p", 6)
     };
     let pinned = create(&mut full, pinned);
-    let facts = full.export(NOW).facts;
+    let facts = full.export(None, NOW).facts;
 
     let mut empty = ledger(2);
     empty.restore_facts(&restore(facts.clone(), 50), NOW);
@@ -319,7 +381,7 @@ fn changes_that_wait_and_timers_that_are_gone_are_taken_over_once() {
     for _ in 0..2 {
         ledger.restore_facts(&restore(facts.clone(), 0), NOW);
     }
-    assert_eq!(ledger.export(NOW).facts, facts);
+    assert_eq!(ledger.export(None, NOW).facts, facts);
     greet(&mut ledger, "n1");
     let resumed = resume(&mut ledger, "n1");
     assert_eq!((resumed.gone, resumed.pending.len()), (vec![Uid(9)], 1));

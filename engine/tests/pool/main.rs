@@ -1,0 +1,10 @@
+//! The coordinator's pool alone, in the large: orders under credit, the backlog, the steps of a turn.
+//!
+//! What it decides together with nodes is told in `pair`, what faults do to both is the simulator's matter.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod backlog;
+mod orders;
+mod stage;
+mod steps;
