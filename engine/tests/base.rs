@@ -6,10 +6,10 @@ use dormouse_engine::base::{Base, Config, Effect, Input};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{Epoch, NodeId, PoolId, RackId, Session, TimerId, Token, Uid};
 use dormouse_engine::message::{
-    Act, CoordinatorMessage, MessageLimits, NodeMessage, Reply, Report, ReportAnswer, Resumed,
-    Welcome,
+    Act, CoordinatorMessage, MessageLimits, NodeMessage, Page, Reply, Report, ReportAnswer,
+    Resumed, Welcome,
 };
-use dormouse_engine::op::{Activity, Answer, Op};
+use dormouse_engine::op::{Activity, Answer, Op, Refusal};
 use dormouse_engine::planted::{self, Fault};
 use dormouse_engine::steps;
 use dormouse_engine::time::{BootTime, LogIndex, Millis, Now, WallTime};
@@ -241,30 +241,43 @@ fn report(decision: &Decision<Effect>) -> Report {
 }
 
 fn answer(base: &mut Base, at: u64, report: &Report, reply: Reply) -> Decision<Effect> {
+    refuse(base, at, report, (reply, Vec::new()))
+}
+
+fn refuse(
+    base: &mut Base,
+    at: u64,
+    report: &Report,
+    (reply, refused): (Reply, Vec<(Uid, Refusal)>),
+) -> Decision<Effect> {
     let answer = ReportAnswer {
         session: report.session,
         seq: report.seq,
         known: LogIndex(report.session.0),
         clock: time(at).wall,
         reply,
-        refused: Vec::new(),
+        refused,
     };
     let heard = Input::Heard(CoordinatorMessage::Answer(answer));
     base.handle(time(at), vec![heard])
 }
 
-/// A ledger that has nothing of this node gives it the ownership.
-fn resume(base: &mut Base, at: u64, epoch: u64) {
-    let active = report(&welcome(base, at, (epoch, epoch, false)));
-    let resumed = Resumed {
-        epoch: Epoch(epoch + 1),
+/// The node owns its timers, and nothing has changed of them.
+fn resumed(epoch: u64) -> Reply {
+    Reply::Resumed(Resumed {
+        epoch: Epoch(epoch),
         floor: Token(epoch << 24),
         changed: Vec::new(),
         gone: Vec::new(),
         held: Vec::new(),
         pending: Vec::new(),
-    };
-    let said = report(&answer(base, at, &active, Reply::Resumed(resumed)));
+    })
+}
+
+/// A ledger that has nothing of this node gives it the ownership.
+fn resume(base: &mut Base, at: u64, epoch: u64) {
+    let active = report(&welcome(base, at, (epoch, epoch, false)));
+    let said = report(&answer(base, at, &active, resumed(epoch + 1)));
     let _ = answer(base, at, &said, Reply::Noted);
 }
 
@@ -332,4 +345,48 @@ fn an_attempt_of_which_the_ledger_has_nothing_begins_anew() {
     assert!(begins_anew());
     let planted = planted::with(Fault::TrustTheOldStage, begins_anew);
     assert!(!planted, "the fault is missed");
+}
+
+#[test]
+fn the_end_of_a_pinned_timer_that_was_not_believed_is_told_again() {
+    let wish = NewTimer {
+        placement: Placement::Pinned(NodeId::new("n1").unwrap()),
+        durability: Durability::Replicated,
+        ..new(1, 100, "h")
+    };
+    let mut maker = node(&[]);
+    resume(&mut maker, 0, 1);
+    let proposed = report(&maker.handle(time(0), vec![ask(1, Op::Create(Box::new(wish)))]));
+
+    let mut base = node(&[("h", 1)]);
+    let active = report(&welcome(&mut base, 0, (1, 1, false)));
+    let page = |changed, upto| {
+        Reply::Page(Page {
+            changed,
+            gone: Vec::new(),
+            upto: LogIndex(upto),
+            more: true,
+        })
+    };
+    let heard = page(proposed.items.changed, 5);
+    let next = report(&answer(&mut base, 10, &active, heard));
+    // The answer does not come, and a pinned timer is nobody else's to run.
+    let _ = tick(&mut base, 200);
+    let run = launched(&tick(&mut base, 2_200)).remove(0);
+    let ended = Input::Settled {
+        uid: run.uid,
+        token: run.token,
+        outcome: Outcome::Done,
+    };
+    let _ = base.handle(time(2_210), vec![ended]);
+    let tail = report(&answer(&mut base, 2_300, &next, page(Vec::new(), 6)));
+    let told = |report: &Report| report.items.changed.iter().any(|it| it.uid == run.uid);
+    assert!(told(&tail), "{tail:?}");
+    let unheard = Refusal::Unavailable {
+        why: "it was changed meanwhile".into(),
+        retry_after: Millis(0),
+    };
+    let refused = vec![(run.uid, unheard)];
+    let owner = report(&refuse(&mut base, 2_400, &tail, (resumed(3), refused)));
+    assert!(told(&owner), "{owner:?}");
 }

@@ -321,6 +321,11 @@ impl Base {
             if !self.proposal_answered(timer, refusal)
                 && let Some(refusal) = refusal
             {
+                // Nobody else runs a pinned timer. The ledger did not believe it, since the node may not have heard of
+                // a newer one yet; it will when the node owns its timers.
+                if !timer.is_movable() && matches!(refusal, Refusal::Unavailable { .. }) {
+                    continue;
+                }
                 self.change_refused(timer.uid, refusal);
             }
             let revision = timer.revision;

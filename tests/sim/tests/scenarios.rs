@@ -192,6 +192,7 @@ fn scenario_26_when_the_sentry_is_dead_another_is_woken() {
 #[test]
 fn a_sentry_wakes_by_its_own_alarm_and_nobody_else_does() {
     let mut stage = Stage::with_nodes(2, LEASE);
+    stage.runs_take(10);
     let due = stage.clock() + Millis(5_000);
     let timer = stage.create(Who::Node(0), When::At(due));
     cover(stage.idle(0));
