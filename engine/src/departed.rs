@@ -110,7 +110,13 @@ impl Departed {
                     false => Answer::Refused(used_before()),
                 })
             }
-            _ => None,
+            Op::Look { .. }
+            | Op::List { .. }
+            | Op::Kept { .. }
+            | Op::Runs { .. }
+            | Op::Dead { .. }
+            | Op::News { .. }
+            | Op::Activity { .. } => None,
         }
     }
 

@@ -4,6 +4,9 @@
 //! [`Decision`](decision::Decision): records to make durable, then effects to perform. It never reads
 //! a clock, never waits, never draws a random number and never does I/O; the shells do that.
 
+// A new variant has to be thought of wherever one is told from another; tests may say "anything else".
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod base;
 mod chunks;
 pub mod decision;

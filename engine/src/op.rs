@@ -163,7 +163,14 @@ impl Change {
                 mode: *mode,
                 payload: payload.clone(),
             },
-            other => other.clone(),
+            Self::Rearm { .. }
+            | Self::Update { .. }
+            | Self::Pause
+            | Self::Resume
+            | Self::RunNow
+            | Self::Requeue(_)
+            | Self::Purge(_)
+            | Self::Cancel => self.clone(),
         };
         hash::digest(&record::encode(&asked))
     }

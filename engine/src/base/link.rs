@@ -189,7 +189,7 @@ impl Base {
             }
             Stance::Parked if !welcome.owns && same_epoch => self.rearm_alarm(),
             Stance::Leaving => self.say_goodbye(now),
-            _ => {
+            Stance::Apart | Stance::Active | Stance::Parking | Stance::Parked => {
                 if self.stance == Stance::Parking {
                     self.close_was_not_heard();
                 }
@@ -242,7 +242,7 @@ impl Base {
                 self.hello(now);
             }
             Phase::Open(_) if self.beats() && self.link.heartbeat_at <= now.boot => self.beat(now),
-            _ => {}
+            Phase::Down | Phase::Greeting(_) | Phase::Open(_) => {}
         }
     }
 

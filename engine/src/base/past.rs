@@ -76,9 +76,10 @@ impl Base {
 
     /// What the coordinator has to commit is not acknowledged before it has, however often it is asked.
     pub(super) fn answer_once_more(&mut self, now: Now, origin: Origin, op: &Op, answer: Answer) {
-        let cancelled = match op {
-            Op::Change { request, .. } => self.departed.cancelled_by(*request),
-            _ => None,
+        let cancelled = if let Op::Change { request, .. } = op {
+            self.departed.cancelled_by(*request)
+        } else {
+            None
         };
         let waits = |uid: &Uid| self.gone.contains(uid) && self.desk.waits_for(*uid);
         match cancelled.filter(waits) {
@@ -93,9 +94,10 @@ impl Base {
             return None;
         };
         let dead = self.history.find_dead(uid, *id)?;
-        Some(match change {
-            Change::Requeue(_) => Change::Revive(Box::new(dead)),
-            _ => Change::Purge(dead.id),
+        Some(if let Change::Requeue(_) = change {
+            Change::Revive(Box::new(dead))
+        } else {
+            Change::Purge(dead.id)
         })
     }
 
@@ -104,7 +106,13 @@ impl Base {
         let id = match change {
             Change::Revive(dead) => dead.id,
             Change::Purge(id) => *id,
-            _ => return false,
+            Change::Rearm { .. }
+            | Change::Update { .. }
+            | Change::Pause
+            | Change::Resume
+            | Change::RunNow
+            | Change::Requeue(_)
+            | Change::Cancel => return false,
         };
         let dead = self.history.find_dead(uid, id);
         if let Some(dead) = &dead {
@@ -119,9 +127,10 @@ impl Base {
         if !asked_by_owner && self.link.is_open() {
             return self.forward(origin, op);
         }
-        let nothing = match op {
-            Op::Runs { .. } => no_runs(),
-            _ => no_letters(),
+        let nothing = if let Op::Runs { .. } = op {
+            no_runs()
+        } else {
+            no_letters()
         };
         let answer = self.with_own_past(&op, nothing);
         self.answer(origin, answer);
@@ -136,7 +145,13 @@ impl Base {
                 limit,
             } => self.with_own_runs(name, (*before, *limit), answer),
             Op::Dead { after, limit } => self.with_own_letters((after.as_ref(), *limit), answer),
-            _ => answer,
+            Op::Create(_)
+            | Op::Look { .. }
+            | Op::List { .. }
+            | Op::Kept { .. }
+            | Op::Change { .. }
+            | Op::News { .. }
+            | Op::Activity { .. } => answer,
         }
     }
 
@@ -147,6 +162,10 @@ impl Base {
         answer: Answer,
     ) -> Answer {
         let here = self.names.contains_key(name) || self.history.knows(name);
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "what is not about runs is answered as it is"
+        )]
         let (theirs, more) = match answer {
             Answer::Runs { runs, more } if here || more || !runs.is_empty() => (runs, more),
             Answer::Refused(Refusal::NotFound { .. }) if here => (Vec::new(), false),

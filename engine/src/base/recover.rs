@@ -165,18 +165,20 @@ impl Stored {
     /// The timer, if it is one.
     #[must_use]
     pub fn timer(&self) -> Option<&Timer> {
-        match &self.0 {
-            Fact::Timer(entry) => Some(&entry.timer),
-            _ => None,
+        if let Fact::Timer(entry) = &self.0 {
+            Some(&entry.timer)
+        } else {
+            None
         }
     }
 
     /// The run, if it is what became of one.
     #[must_use]
     pub fn run(&self) -> Option<&RunRecord> {
-        match &self.0 {
-            Fact::Run(_, kept) => Some(&kept.run),
-            _ => None,
+        if let Fact::Run(_, kept) = &self.0 {
+            Some(&kept.run)
+        } else {
+            None
         }
     }
 }

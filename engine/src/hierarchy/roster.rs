@@ -191,7 +191,7 @@ impl Roster {
         match Freshness::of(at, self.last(key)) {
             Freshness::Repeated if planted::is(Fault::DropRepeatedReport) => Freshness::Stale,
             Freshness::Stale if planted::is(Fault::AcceptStaleReport) => Freshness::News,
-            fresh => fresh,
+            fresh @ (Freshness::News | Freshness::Repeated | Freshness::Stale) => fresh,
         }
     }
 

@@ -117,7 +117,12 @@ impl Ledger {
                     look,
                 )))
             }
-            _ => Routed::Done(Answer::Refused(Refusal::Precondition {
+            Op::Create(_)
+            | Op::Look { .. }
+            | Op::List { .. }
+            | Op::Kept { .. }
+            | Op::Change { .. }
+            | Op::Activity { .. } => Routed::Done(Answer::Refused(Refusal::Precondition {
                 why: "is not a question about the past".into(),
             })),
         }

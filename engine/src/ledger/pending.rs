@@ -115,9 +115,12 @@ impl Ledger {
 
     /// Whether the same request is stored: asked again it does not move to the end of the line.
     fn waits_already(&self, node: &NodeId, op: &Op) -> bool {
-        let id = |op: &Op| match op {
-            Op::Change { request, .. } => *request,
-            _ => 0,
+        let id = |op: &Op| {
+            if let Op::Change { request, .. } = op {
+                *request
+            } else {
+                0
+            }
         };
         let mut waiting = self.pending.of(node);
         id(op) != 0 && waiting.any(|(_, waits)| id(waits) == id(op))
@@ -194,7 +197,11 @@ fn changes_same(earlier: &Op, later: &Op) -> bool {
     let plain = |change: &Change| match change {
         Change::Rearm { mode, payload, .. } => *mode == RearmMode::Replace && payload.is_none(),
         Change::Cancel | Change::Pause | Change::Resume => true,
-        _ => false,
+        Change::Update { .. }
+        | Change::RunNow
+        | Change::Requeue(_)
+        | Change::Revive(_)
+        | Change::Purge(_) => false,
     };
     first == second && same && plain(earlier) && plain(later)
 }

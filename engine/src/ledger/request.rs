@@ -297,9 +297,10 @@ pub(crate) fn new_time(to: NewTime, now: WallTime) -> Result<WallTime, Refusal> 
 /// A schedule that cannot be, as a refusal.
 pub(crate) fn refuse_schedule(bad: &BadSchedule) -> Refusal {
     let (field, why) = ("timer.schedule".to_owned(), bad.to_string());
-    match bad {
-        BadSchedule::OutOfHorizon(_) => Refusal::BeyondHorizon { field, why },
-        _ => Refusal::Invalid { field, why },
+    if let BadSchedule::OutOfHorizon(_) = bad {
+        Refusal::BeyondHorizon { field, why }
+    } else {
+        Refusal::Invalid { field, why }
     }
 }
 

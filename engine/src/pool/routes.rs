@@ -125,13 +125,15 @@ impl Pool {
         }
         let id = self.routes.next;
         self.routes.next += 1;
-        let dead = match &op {
-            Op::Change {
-                name,
-                change: Change::Revive(run),
-                ..
-            } => Some((name.clone(), run.clone())),
-            _ => None,
+        let dead = if let Op::Change {
+            name,
+            change: Change::Revive(run),
+            ..
+        } = &op
+        {
+            Some((name.clone(), run.clone()))
+        } else {
+            None
         };
         let what = What::Change(Box::new(op));
         self.orders.add(&node, OrderKey::Change(id), what);

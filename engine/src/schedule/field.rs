@@ -147,7 +147,7 @@ impl Field {
             Kind::DayOfWeek if text.contains('#') || text.ends_with('L') => {
                 self.weekday_mark(offset, text)
             }
-            _ => {
+            Kind::Plain | Kind::DayOfMonth | Kind::Month | Kind::DayOfWeek => {
                 let value = self.value(offset, text, false)?;
                 Ok(self.values(value, value, 1))
             }

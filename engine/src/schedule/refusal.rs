@@ -70,7 +70,14 @@ impl BadSchedule {
         match self {
             Self::Field { offset, .. } => Some(*offset),
             Self::Macro { .. } => Some(0),
-            _ => None,
+            Self::TooLong(_)
+            | Self::FieldCount(_)
+            | Self::NeverMatches
+            | Self::UnknownZone(_)
+            | Self::IntervalTooShort(_)
+            | Self::IntervalTooLong(_)
+            | Self::BeforeEpoch(_)
+            | Self::OutOfHorizon(_) => None,
         }
     }
 

@@ -266,9 +266,12 @@ impl Timer {
             let why = "it was changed since it was read: the etag is another one; read it again";
             return Err(Refusal::Conflict { why: why.into() });
         }
-        let pauses = settings.iter().find_map(|setting| match setting {
-            Setting::Paused(paused) => Some(*paused),
-            _ => None,
+        let pauses = settings.iter().find_map(|setting| {
+            if let Setting::Paused(paused) = setting {
+                Some(*paused)
+            } else {
+                None
+            }
         });
         let only_pauses = settings.iter().all(|it| matches!(it, Setting::Paused(_)));
         if !only_pauses {
@@ -303,6 +306,10 @@ impl Timer {
         let moves = self.spec.schedule != before || settings.iter().any(widens);
         let flew = flies(&self.phase, flying);
         self.begin_generation(now);
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "what is not kept begins anew, whatever it was"
+        )]
         let phase = match self.phase.clone() {
             over @ Phase::Over { .. } if !moves => over,
             Phase::Waiting { occurrence, .. } if !moves && !recurs && !flew => {

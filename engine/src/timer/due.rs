@@ -75,11 +75,12 @@ impl Timer {
     /// The waiting line that is due first: when, and its nominal time.
     fn first_waiting(&self, flying: Option<WallTime>) -> Option<(WallTime, WallTime)> {
         let waiting = self.lines().filter(|line| !flies(line, flying));
-        let waiting = waiting.filter_map(|line| match line {
-            Phase::Waiting { occurrence, due } if !self.paused || occurrence.manual => {
-                Some((*due, occurrence.nominal))
-            }
-            _ => None,
+        let waiting = waiting.filter_map(|line| {
+            let Phase::Waiting { occurrence, due } = line else {
+                return None;
+            };
+            let begins = !self.paused || occurrence.manual;
+            begins.then_some((*due, occurrence.nominal))
         });
         waiting.min()
     }
