@@ -38,7 +38,7 @@ bench:
 	cargo bench --package dormouse-benches
 
 bench-quick:
-	BENCH_QUICK=1 cargo bench --package dormouse-benches
+	cargo bench --package dormouse-benches -- --quick
 
 full:
 	FULL=1 SEEDS=50000 .ci/run

@@ -12,6 +12,7 @@
 )]
 
 mod counting;
+mod quick;
 
 use dormouse_engine::hierarchy::{Hierarchy, Owner, Report};
 use dormouse_engine::id::{NodeId, RackId};
@@ -23,6 +24,8 @@ use std::time::{Duration, Instant};
 static ALLOCATOR: counting::Counting = counting::Counting;
 
 const SIZES: [usize; 4] = [64, 4_096, 100_000, 1_000_000];
+/// How many of the sizes `--quick` goes through.
+const SIZES_QUICK: usize = 2;
 /// Transitions that are measured, in pairs of an idle and an active report.
 const PAIRS: usize = 1_000_000;
 const PULLS_MAX: usize = 200_000;
@@ -126,7 +129,12 @@ fn pulls(hierarchy: &mut Hierarchy) {
 }
 
 fn main() {
-    for size in SIZES {
+    let sizes = if quick::is_asked() {
+        SIZES_QUICK
+    } else {
+        SIZES.len()
+    };
+    for size in SIZES.into_iter().take(sizes) {
         let names: Vec<NodeId> = (0..size)
             .map(|n| NodeId::new(&format!("n{n}")).expect("an id"))
             .collect();

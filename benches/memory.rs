@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a bench tells its figures")]
 
 mod counting;
+mod quick;
 
 use dormouse_engine::base::{self, Base};
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, Uid};
@@ -111,7 +112,13 @@ fn measure<T>(what: &str, count: u128, make: impl FnOnce() -> T) {
 
 fn main() {
     println!("a timer by itself: {} B", size_of::<Timer>());
-    for count in [100_000, 1_000_000] {
+    let counts = [100_000, 1_000_000];
+    let counts = if quick::is_asked() {
+        &counts[..1]
+    } else {
+        &counts[..]
+    };
+    for &count in counts {
         measure("base, EPHEMERAL", count, || {
             base(count, Durability::Ephemeral)
         });

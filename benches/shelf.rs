@@ -10,6 +10,8 @@
     reason = "a short measurement ends before a suspend"
 )]
 
+mod quick;
+
 use dormouse_engine::id::{NodeId, PoolId, TimerId, TimerName, Uid};
 use dormouse_engine::shelf::{Shelf, Shelved};
 use dormouse_engine::time::WallTime;
@@ -285,7 +287,13 @@ fn measure_restart(resident: u64) {
 }
 
 fn main() {
-    for resident in [10_000, 1_000_000] {
+    let sizes = [10_000, 1_000_000];
+    let sizes = if quick::is_asked() {
+        &sizes[..1]
+    } else {
+        &sizes[..]
+    };
+    for &resident in sizes {
         measure_restart(resident);
         measure_all::<Shelf<Card>>("shelf", resident);
         measure_all::<Trees>("trees", resident);

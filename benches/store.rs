@@ -1,14 +1,16 @@
 //! What the journal costs: appends, a snapshot of a million records beside them, and loading it again.
 //!
 //! A plain program, since each figure is of one long history on a disk: `cargo bench -p dormouse-benches --bench
-//! store`. `RECORDS` (a million) and `BYTES` (200, of a value) change the size; the directory is made in
-//! `TMPDIR`. Peak memory is that of the whole process, from the kernel's high-water mark.
+//! store`. `RECORDS` (a million, or 50,000 with `--quick`) and `BYTES` (200, of a value) change the size; the directory
+//! is made in `TMPDIR`. Peak memory is that of the whole process, from the kernel's high-water mark.
 
 #![allow(
     clippy::disallowed_types,
     clippy::print_stdout,
     reason = "a measurement of an awake machine, to be read"
 )]
+
+mod quick;
 
 use dormouse_store::{Config, Disk, Entry, Group, Journal, Kind, Policy, Progress, Writer};
 use std::env;
@@ -181,7 +183,8 @@ fn load(dir: &Path) {
 }
 
 fn main() {
-    let records = number("RECORDS", 1_000_000);
+    let all = if quick::is_asked() { 50_000 } else { 1_000_000 };
+    let records = number("RECORDS", all);
     let bytes = number("BYTES", 200) as usize;
     append(bytes);
     let dir = tempfile::tempdir().expect("a directory");

@@ -163,16 +163,17 @@ impl Ledger {
 
 /// When a change moves its timer to.
 fn new_due(op: &Op) -> Option<WallTime> {
-    match op {
-        Op::Change {
-            change: Change::Rearm { to, .. },
-            ..
-        } => match *to {
-            NewTime::At(time) => Some(time),
-            NewTime::Since { from, wait } => Some(from + wait),
-            NewTime::After(_) => None,
-        },
-        _ => None,
+    let Op::Change {
+        change: Change::Rearm { to, .. },
+        ..
+    } = op
+    else {
+        return None;
+    };
+    match *to {
+        NewTime::At(time) => Some(time),
+        NewTime::Since { from, wait } => Some(from + wait),
+        NewTime::After(_) => None,
     }
 }
 

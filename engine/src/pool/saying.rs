@@ -164,11 +164,14 @@ fn brought_by(op: &Op) -> usize {
             change: Change::Update { settings, .. },
             ..
         } => {
-            let payloads = settings.iter().filter_map(|setting| match setting {
-                Setting::Payload(payload) => Some(payload.0.len()),
-                _ => None,
-            });
-            payloads.sum()
+            let bytes = |setting: &Setting| {
+                if let Setting::Payload(payload) = setting {
+                    payload.0.len()
+                } else {
+                    0
+                }
+            };
+            settings.iter().map(bytes).sum()
         }
         Op::Change { .. }
         | Op::Look { .. }
