@@ -1,13 +1,16 @@
 //! What a turn of the coordinator's pool takes in the large: beside a backlog, among many nodes, and the longest.
 //!
 //! A plain harness, since most of what is measured is the time of single turns and their maximum. It prints one line
-//! of JSON for each figure. `POOL_TIMERS` and `POOL_NODES` make it smaller than a million and ten thousand.
+//! of JSON for each figure. `POOL_TIMERS` and `POOL_NODES` make it smaller than a million and ten thousand, and so
+//! does `--quick`.
 
 #![expect(
     clippy::disallowed_types,
     reason = "a measurement takes microseconds, and no machine suspends in it"
 )]
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+
+mod quick;
 
 use dormouse_engine::id::{Epoch, NodeId, PoolId, RackId, Session, TimerId, Uid};
 use dormouse_engine::message::{
@@ -280,6 +283,10 @@ fn among_nodes(nodes: usize) {
 }
 
 fn main() {
-    beside_a_backlog(size("POOL_TIMERS", 1_000_000));
-    among_nodes(size("POOL_NODES", 10_000));
+    let (timers, nodes) = match quick::is_asked() {
+        true => (50_000, 1_000),
+        false => (1_000_000, 10_000),
+    };
+    beside_a_backlog(size("POOL_TIMERS", timers));
+    among_nodes(size("POOL_NODES", nodes));
 }

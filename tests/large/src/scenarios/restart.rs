@@ -24,7 +24,7 @@ const SETTLED_S: f64 = 10.0;
 
 async fn play(setting: Setting, told: Told) -> anyhow::Result<()> {
     let mut verdict = setting.verdict("restart", "runs in flight over kill -9");
-    let total = setting.of(2_000, 200);
+    let total = setting.of(2_000, 400);
     let mut stage = Stage::with(&setting, &["n1"]).await?;
     let sink = Sink::attach(
         &stage.cluster.address("n1")?,
