@@ -152,26 +152,15 @@ pub enum Change {
 impl Change {
     /// A hash of what its user asked for.
     pub(crate) fn digest(&self) -> u64 {
-        let asked = match self {
-            Self::Revive(run) => Self::Requeue(run.id),
-            Self::Rearm {
-                to: NewTime::Since { wait, .. },
-                mode,
-                payload,
-            } => Self::Rearm {
-                to: NewTime::After(*wait),
-                mode: *mode,
-                payload: payload.clone(),
-            },
-            Self::Rearm { .. }
-            | Self::Update { .. }
-            | Self::Pause
-            | Self::Resume
-            | Self::RunNow
-            | Self::Requeue(_)
-            | Self::Purge(_)
-            | Self::Cancel => self.clone(),
-        };
+        let mut asked = self.clone();
+        if let Self::Revive(run) = &asked {
+            asked = Self::Requeue(run.id);
+        }
+        if let Self::Rearm { to, .. } = &mut asked
+            && let NewTime::Since { wait, .. } = *to
+        {
+            *to = NewTime::After(wait);
+        }
         hash::digest(&record::encode(&asked))
     }
 }
