@@ -19,6 +19,11 @@ impl Moment {
         Self(self.0.saturating_add(micros))
     }
 
+    /// True time as a machine counts it that never stops.
+    pub(crate) const fn boot(self) -> BootTime {
+        BootTime(self.0 / 1_000)
+    }
+
     pub(crate) const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }

@@ -45,6 +45,8 @@ pub struct Counts {
     pub dead_runs: u64,
     /// Notes of occurrences that were skipped.
     pub skips: u64,
+    /// Messages to nodes that found no room, and were said again later.
+    pub dropped: u64,
 }
 
 impl Counts {
@@ -71,6 +73,7 @@ impl Counts {
             (&mut self.lost_runs, other.lost_runs),
             (&mut self.dead_runs, other.dead_runs),
             (&mut self.skips, other.skips),
+            (&mut self.dropped, other.dropped),
         ];
         for (mine, more) in pairs {
             *mine += more;

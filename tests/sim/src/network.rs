@@ -1,11 +1,13 @@
 //! The network between the nodes and the coordinator: connections, and what becomes of messages on them.
 //!
 //! A connection breaks at one moment and each side notices at another; until then what it says is lost. Within a
-//! connection messages may be late, lost, doubled and shuffled: the protocol has to stand more than a stream does.
+//! connection messages may be late, lost, doubled and shuffled: the protocol has to stand more than a stream does. What
+//! waits for a node that reads slowly waits in the outbox that ships.
 
 use crate::clock::{Moment, ms};
 use crate::process::Who;
 use crate::world::{Event, World};
+use dormouse_edge::shell::{Outbox, weigh};
 use dormouse_engine::base;
 use dormouse_engine::message::{CoordinatorMessage, NodeMessage};
 use dormouse_engine::pool::{self, Link};
@@ -27,7 +29,14 @@ pub(crate) struct Connection {
     accepted: bool,
     /// When the last message that keeps its place arrives, in each direction.
     last: (Moment, Moment),
+    /// What the coordinator has said and the node not read, if that is bounded.
+    outbox: Option<Outbox<CoordinatorMessage>>,
+    /// The node is about to read the next message.
+    reads: bool,
 }
+
+/// Bytes that wait in an outbox. Messages are what is scarce here.
+const OUTBOX_BYTES: usize = 1 << 20;
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -66,6 +75,8 @@ impl World {
                 cut: false,
                 accepted: true,
                 last: (self.now, self.now),
+                outbox: self.plan.outbox.map(|most| Outbox::new(most, OUTBOX_BYTES)),
+                reads: false,
             },
         );
         self.nodes[index].wire = Some(wire);
@@ -99,6 +110,45 @@ impl World {
 
     /// The coordinator says something on a connection.
     pub(crate) fn say_down(&mut self, wire: Wire, message: &CoordinatorMessage) {
+        let now = self.now.boot();
+        let connection = self.net.wires.get_mut(&wire);
+        let Some(connection) = connection.filter(|it| it.outbox.is_some()) else {
+            return self.send_down(wire, message);
+        };
+        let (keep, bytes) = weigh::from_coordinator(message);
+        let outbox = connection.outbox.as_mut();
+        let kept = outbox.is_some_and(|it| it.push(now, keep, bytes, message.clone()));
+        self.counts.dropped += u64::from(!kept);
+        let connection = self.net.wires.get_mut(&wire);
+        if connection.is_some_and(|it| !std::mem::replace(&mut it.reads, true)) {
+            self.read_on(wire);
+        }
+    }
+
+    /// The node is about to read the next message that waits for it.
+    pub(crate) fn read_on(&mut self, wire: Wire) {
+        match self.take_waiting(wire) {
+            Some(message) => {
+                self.send_down(wire, &message);
+                let weather = &self.plan.weather;
+                let after = self.chance.between(weather.delay.0, weather.delay.1);
+                self.later(after, Event::Read(wire));
+            }
+            None => {
+                if let Some(connection) = self.net.wires.get_mut(&wire) {
+                    connection.reads = false;
+                }
+            }
+        }
+    }
+
+    fn take_waiting(&mut self, wire: Wire) -> Option<CoordinatorMessage> {
+        let now = self.now.boot();
+        let outbox = self.net.wires.get_mut(&wire)?.outbox.as_mut()?;
+        outbox.pop(now)
+    }
+
+    fn send_down(&mut self, wire: Wire, message: &CoordinatorMessage) {
         for at in self.transmit(wire, Way::Down) {
             self.at(at, Event::Down(wire, Box::new(message.clone())));
         }
@@ -213,6 +263,9 @@ impl World {
 
     /// The coordinator gives a connection up, after what it has said.
     pub(crate) fn close(&mut self, wire: Wire) {
+        while let Some(message) = self.take_waiting(wire) {
+            self.send_down(wire, &message);
+        }
         let Some(connection) = self.net.wires.get_mut(&wire) else {
             return;
         };

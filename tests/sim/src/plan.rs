@@ -98,6 +98,14 @@ pub struct Plan {
     pub(crate) ahead: Ahead,
     /// How much goes into one message between node and coordinator.
     pub message: MessageLimits,
+    /// How many messages wait for a node to read them, if it reads no faster than one at a time.
+    pub outbox: Option<usize>,
+}
+
+/// In every third history over a bad network nodes read slowly, and little waits for them.
+fn outbox(chance: &mut Chance, kind: Kind) -> Option<usize> {
+    let most = *chance.pick(&[Some(2), Some(8), None, None, None, None]);
+    most.filter(|_| matches!(kind, Kind::Network | Kind::Everything))
 }
 
 /// In half of the histories what does not fit into one small message travels in pieces.
@@ -146,6 +154,7 @@ impl Plan {
             end: Moment(busy + ms(QUIET_MS)),
             ahead: AHEAD,
             message: message(&mut chance),
+            outbox: outbox(&mut chance, kind),
         }
     }
 
@@ -181,6 +190,7 @@ impl Plan {
             end: Moment(u64::MAX),
             ahead: AHEAD,
             message: MessageLimits::default(),
+            outbox: None,
         }
     }
 }

@@ -38,6 +38,7 @@ pub(crate) enum Event {
     Connected(Wire),
     Up(Wire, Box<NodeMessage>),
     Down(Wire, Box<CoordinatorMessage>),
+    Read(Wire),
     Noticed(Wire, Who),
     Begin(usize, u64, Token),
     End(usize, u64, Uid, Token, Box<Outcome>),
@@ -195,6 +196,7 @@ impl World {
             Event::Connected(wire) => self.connected(wire),
             Event::Up(wire, message) => self.arrive_up(wire, *message),
             Event::Down(wire, message) => self.arrive_down(wire, *message),
+            Event::Read(wire) => self.read_on(wire),
             Event::Noticed(wire, side) => self.noticed(wire, side),
             Event::Begin(index, life, token) => self.begin(index, life, token),
             Event::End(index, life, uid, token, outcome) => {

@@ -67,6 +67,19 @@ fn histories_in_which_everything_fails_break_no_rule() {
 }
 
 #[test]
+fn histories_in_which_two_messages_wait_for_a_node_break_no_rule() {
+    let seeds = (0..).filter(|seed| Plan::of(*seed).outbox == Some(2));
+    let mut total = Counts::default();
+    for seed in seeds.take(SEEDS) {
+        match run(seed) {
+            Ok(report) => total.add(&report.counts),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    assert!(total.dropped > 10, "{total:?}");
+}
+
+#[test]
 fn the_same_seed_tells_the_same_history() {
     for seed in 0..5 {
         let (first, second) = (tell(seed).unwrap(), tell(seed).unwrap());
