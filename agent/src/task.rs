@@ -15,6 +15,7 @@ use dormouse_engine::base::{Base, Effect, Input, View};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::op::{Answer, Op};
 use dormouse_store::Writer;
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -184,9 +185,11 @@ impl Around<Base> for Surroundings {
     }
 
     fn about(&mut self, base: &Base) -> Option<About> {
+        // One look for all of them: a turn is not longer for a hundred.
+        let view = LazyCell::new(|| base.view(clock::now()));
         for viewer in self.viewers.drain(..) {
             // Who asked may be gone.
-            let _ = viewer.send(base.view(clock::now()));
+            let _ = viewer.send(view.clone());
         }
         Some(About {
             outgoing: self.outgoing.clone(),

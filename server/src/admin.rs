@@ -10,6 +10,7 @@ use dormouse_engine::op::{Activity, Answer, Op};
 use dormouse_engine::time::{BootTime, Millis};
 use dormouse_proto::v1;
 use futures_util::StreamExt as _;
+use std::sync::Arc;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 use v1::admin_service_server::{AdminService, AdminServiceServer};
@@ -39,7 +40,7 @@ impl Admin {
     }
 
     /// The pool that was named, or all of them.
-    async fn look(&self, pool: &str) -> Result<Vec<(Handle, Seen)>, Status> {
+    async fn look(&self, pool: &str) -> Result<Vec<(Handle, Arc<Seen>)>, Status> {
         let handles = match request::bare_pool("pool", pool)? {
             None => self.pools.all(),
             Some(pool) => match self.pools.find(&pool) {

@@ -53,7 +53,7 @@ pub(crate) enum Mail {
         answer: oneshot::Sender<Answer>,
     },
     /// An operator wants to see it.
-    Viewed { answer: oneshot::Sender<Seen> },
+    Viewed { answer: oneshot::Sender<Arc<Seen>> },
     /// An operator wants everything that it keeps.
     Exported {
         /// After where the piece begins.
@@ -127,7 +127,7 @@ impl Handle {
     }
 
     /// What the pool looks like; none if it has ended.
-    pub(crate) async fn view(&self) -> Option<Seen> {
+    pub(crate) async fn view(&self) -> Option<Arc<Seen>> {
         let (answer, answered) = oneshot::channel();
         self.tell(Mail::Viewed { answer });
         answered.await.ok()

@@ -16,8 +16,10 @@ use dormouse_engine::message::NodeMessage;
 use dormouse_engine::op::Answer;
 use dormouse_engine::pool::{Config, Effect, Input, Link, Pool};
 use dormouse_store::{self as store, Disk, Journal, Kind, Writer};
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -57,13 +59,13 @@ struct Shown {
 
 /// What somebody wants to see, as it is after the turn; it may be shown once that is durable.
 enum View {
-    Seen(oneshot::Sender<Seen>, Seen),
+    Seen(oneshot::Sender<Arc<Seen>>, Arc<Seen>),
     Exported(oneshot::Sender<Exported>, Box<Exported>),
 }
 
 /// Somebody who wants to see what is after the turn.
 enum Viewer {
-    Seen(oneshot::Sender<Seen>),
+    Seen(oneshot::Sender<Arc<Seen>>),
     Exported(Option<Place>, oneshot::Sender<Exported>),
 }
 
@@ -199,7 +201,10 @@ impl Around<Pool> for Surroundings {
         let newest = machine.ledger().newest_change();
         let has_news = std::mem::replace(&mut self.decided, newest) != newest;
         let viewers = std::mem::take(&mut self.viewers).into_iter();
-        let views: Vec<View> = viewers.map(|viewer| self.show(machine, viewer)).collect();
+        // One look for all of them: a turn is not longer for a hundred.
+        let seen = LazyCell::new(|| self.look(machine));
+        let views = viewers.map(|viewer| show(machine, viewer, &seen));
+        let views: Vec<View> = views.collect();
         (has_news || !views.is_empty()).then_some(Shown { views, newest })
     }
 
@@ -315,21 +320,12 @@ impl Surroundings {
         self.last_ask
     }
 
-    fn show(&self, machine: &Pool, viewer: Viewer) -> View {
-        match viewer {
-            Viewer::Seen(answer) => {
-                let seen = Seen {
-                    view: machine.view(),
-                    index: machine.ledger().index(),
-                    connected: self.links.len(),
-                };
-                View::Seen(answer, seen)
-            }
-            Viewer::Exported(after, answer) => {
-                let exported = machine.ledger().export(after, clock::now().wall);
-                View::Exported(answer, Box::new(exported))
-            }
-        }
+    fn look(&self, machine: &Pool) -> Arc<Seen> {
+        Arc::new(Seen {
+            view: machine.view(),
+            index: machine.ledger().index(),
+            connected: self.links.len(),
+        })
     }
 
     /// A node that has read nothing for longer than a lease does not act on what it is told.
@@ -339,5 +335,19 @@ impl Surroundings {
             outbox.cut_off();
         }
         self.noticed.push(Input::Closed { link });
+    }
+}
+
+fn show<F: FnOnce() -> Arc<Seen>>(
+    machine: &Pool,
+    viewer: Viewer,
+    seen: &LazyCell<Arc<Seen>, F>,
+) -> View {
+    match viewer {
+        Viewer::Seen(answer) => View::Seen(answer, Arc::clone(seen)),
+        Viewer::Exported(after, answer) => {
+            let exported = machine.ledger().export(after, clock::now().wall);
+            View::Exported(answer, Box::new(exported))
+        }
     }
 }
