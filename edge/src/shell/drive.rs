@@ -18,10 +18,12 @@ use std::time::Duration;
 const REST: Duration = Duration::from_millis(10);
 
 /// How far decisions may be ahead of the disk. The journal writes together what waits for it, and a turn costs
-/// little, so that many small turns are not worse than few large ones; the bytes bound what a slow disk piles up.
+/// little, so that many small turns are not worse than few large ones. The bytes are one unit of the journal that is
+/// being written and one that gathers: a run that is launched waits for both, and what waits beyond that does so in
+/// its lane, where it can be refused.
 const AHEAD: Ahead = Ahead {
     turns: 64,
-    bytes: 16 << 20,
+    bytes: 2 << 20,
 };
 
 /// What stands around a machine: its mail, its connections, its workers.
