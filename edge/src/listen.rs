@@ -3,7 +3,11 @@
 //! A program listens on loopback or on a Unix socket that its user can open, and its group if the umask says
 //! so. Anything else is refused until it is asked for by name, since there is no TLS yet.
 
+mod connection;
+
+use crate::room::{self, Room};
 use crate::statuses;
+use connection::Connection;
 use std::fmt;
 use std::fs::{DirBuilder, Permissions};
 use std::future::Future;
@@ -22,7 +26,7 @@ use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 
 /// What stands between the transport and our services.
-pub type Layers = Stack<statuses::Layer<Body>, Identity>;
+pub type Layers = Stack<room::Layer, Stack<statuses::Layer<Body>, Identity>>;
 /// Our services, ready to be served.
 pub type Services = Router<Layers>;
 
@@ -34,8 +38,7 @@ pub const SESSION_MESSAGE_MAX: usize = 64 * 1024 * 1024;
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// A connection that does not answer such a try for this long is dead.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Concurrent calls on one connection. With the largest page of a list it bounds what is answered to a client that reads
-/// nothing: 256 MiB.
+/// Concurrent calls on one connection. How many of them may have a large answer is the room's affair.
 const STREAMS_MAX: u32 = 256;
 /// Streams that were reset by the client before they were looked at; one more ends its connection. A client that
 /// behaves has hardly one.
@@ -270,15 +273,18 @@ impl Listening {
         router: Services,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), tonic::transport::Error> {
+        let room = Room::new();
         match self.socket {
             Socket::Tcp(socket) => {
                 let incoming = TcpListenerStream::new(socket).then(settled_tcp);
+                let incoming = incoming.map(move |it| Connection::accepted(it, &room));
                 router
                     .serve_with_incoming_shutdown(incoming, shutdown)
                     .await
             }
             Socket::Unix(socket) => {
                 let incoming = UnixListenerStream::new(socket).then(settled);
+                let incoming = incoming.map(move |it| Connection::accepted(it, &room));
                 let served = router
                     .serve_with_incoming_shutdown(incoming, shutdown)
                     .await;
@@ -312,6 +318,7 @@ async fn settled<T>(accepted: io::Result<T>) -> io::Result<T> {
 pub fn builder() -> Server<Layers> {
     Server::builder()
         .layer(statuses::layer())
+        .layer(room::layer())
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_MAX)

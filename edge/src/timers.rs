@@ -15,6 +15,7 @@ pub use watch::Feed;
 use crate::answer;
 use crate::clock;
 use crate::request::{self, Here};
+use crate::room::{self, Held, Share};
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Change, Op, Refusal};
 use dormouse_engine::schedule;
@@ -104,8 +105,10 @@ impl<A: Ask> TimerService for Timers<A> {
         &self,
         request: Request<v1::ListTimersRequest>,
     ) -> Result<Response<v1::ListTimersResponse>, Status> {
+        let held = place(&request).await?;
         let listing = request::listing(request.into_inner())?;
-        pages::list(&*self.owner, &listing).await.map(Response::new)
+        let page = pages::list(&*self.owner, &listing).await?;
+        Ok(room::keep(page, held))
     }
 
     async fn update_timer(
@@ -135,8 +138,9 @@ impl<A: Ask> TimerService for Timers<A> {
         &self,
         request: Request<v1::BatchCreateTimersRequest>,
     ) -> Result<Response<v1::BatchCreateTimersResponse>, Status> {
-        let created = self.batch_create(request.into_inner());
-        created.await.map(Response::new)
+        let held = place(&request).await?;
+        let created = self.batch_create(request.into_inner()).await?;
+        Ok(room::keep(created, held))
     }
 
     async fn batch_cancel_timers(
@@ -186,16 +190,20 @@ impl<A: Ask> TimerService for Timers<A> {
         &self,
         request: Request<v1::ListRunsRequest>,
     ) -> Result<Response<v1::ListRunsResponse>, Status> {
+        let held = place(&request).await?;
         let runs = request::runs(request.into_inner())?;
-        runs::list(&*self.owner, runs).await.map(Response::new)
+        let page = runs::list(&*self.owner, runs).await?;
+        Ok(room::keep(page, held))
     }
 
     async fn list_dead_runs(
         &self,
         request: Request<v1::ListDeadRunsRequest>,
     ) -> Result<Response<v1::ListDeadRunsResponse>, Status> {
+        let held = place(&request).await?;
         let dead = request::dead(request.get_ref())?;
-        runs::dead(&*self.owner, dead).await.map(Response::new)
+        let page = runs::dead(&*self.owner, dead).await?;
+        Ok(room::keep(page, held))
     }
 
     async fn requeue_dead_run(
@@ -218,7 +226,8 @@ impl<A: Ask> TimerService for Timers<A> {
         &self,
         request: Request<v1::WatchTimersRequest>,
     ) -> Result<Response<BoxStream<v1::WatchTimersResponse>>, Status> {
-        let changes = watch::watch(Arc::clone(&self.owner), request.get_ref())?;
+        let share = Share::of(request.extensions());
+        let changes = watch::watch(Arc::clone(&self.owner), request.get_ref(), share)?;
         Ok(Response::new(Box::pin(changes)))
     }
 
@@ -228,6 +237,14 @@ impl<A: Ask> TimerService for Timers<A> {
     ) -> Result<Response<BoxStream<v1::PipelineResponse>>, Status> {
         let answers = pipeline::serve(self.clone(), request.into_inner());
         Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// A place for the answer to a request, which may be large; none if no server of ours has it.
+async fn place<T>(request: &Request<T>) -> Result<Option<Held>, Status> {
+    match Share::of(request.extensions()) {
+        Some(share) => share.take().await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -24,6 +24,7 @@ const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const REFUSED_STREAM: u32 = 7;
 const CALM_DOWN: u32 = 11;
@@ -101,11 +102,19 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// The head of a call, which is not ended.
 fn call(stream: u32) -> Vec<u8> {
+    head(stream, "/dormouse.v1.TimerService/CreateTimer")
+}
+
+/// A whole call for a page of timers.
+fn list(stream: u32) -> Vec<u8> {
+    let mut call = head(stream, "/dormouse.v1.TimerService/ListTimers");
+    call.extend(frame(DATA, END_STREAM, stream, &[0; 5]));
+    call
+}
+
+fn head(stream: u32, path: &str) -> Vec<u8> {
     let mut block = vec![0x83, 0x86];
-    for (name, value) in [
-        (4, "/dormouse.v1.TimerService/CreateTimer"),
-        (1, "localhost"),
-    ] {
+    for (name, value) in [(4, path), (1, "localhost")] {
         block.extend([name, u8::try_from(value.len()).unwrap()]);
         block.extend(value.as_bytes());
     }
@@ -237,6 +246,31 @@ async fn unknown_calls_and_messages_that_do_not_decode_are_refused() {
         assert_eq!(unknown, tonic::Code::Unimplemented);
         let misread = ask("/dormouse.v1.TimerService/GetTimer").await;
         assert_eq!(misread, tonic::Code::Internal);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answer_is_given_few_and_leaves_room_for_others() {
+    with_server(async |server| {
+        for number in 0..8 {
+            let mut timer = timer_after(3_600_000);
+            timer.payload = vec![7; 60_000].into();
+            let created = create(&format!("large-{number}"), timer);
+            server.timers().create_timer(created).await.unwrap();
+        }
+        let mut raw = Raw::open(server).await;
+        let calls: Vec<u8> = (0..100).flat_map(|n| list(2 * n + 1)).collect();
+        raw.say(&calls).await;
+        let mut begun = 0;
+        while let Some(frame) = raw.hear().await {
+            begun += usize::from(frame.kind == HEADERS);
+        }
+        assert!((1..=8).contains(&begun), "{begun} answers were made");
+        let mut timers = server.timers();
+        let listed = timers.list_timers(v1::ListTimersRequest::default());
+        let listed = timeout(PATIENCE, listed).await.expect("in time").unwrap();
+        assert_eq!(listed.into_inner().timers.len(), 8);
     })
     .await;
 }

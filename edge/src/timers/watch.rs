@@ -12,6 +12,7 @@ use super::changes::refused;
 use crate::answer;
 use crate::fault;
 use crate::request;
+use crate::room::{Held, Share};
 use dormouse_engine::id::{PoolId, TimerName};
 use dormouse_engine::op::{Answer, Event, Op};
 use dormouse_proto::v1;
@@ -38,6 +39,7 @@ pub struct Feed {
 pub(super) fn watch<A: Ask>(
     owner: Arc<A>,
     request: &v1::WatchTimersRequest,
+    share: Option<Share>,
 ) -> Result<impl Stream<Item = Result<v1::WatchTimersResponse, Status>> + Send + 'static, Status> {
     let pool = request::bare_pool("pool", &request.pool)?;
     let pool = pool.unwrap_or_else(|| owner.own_pool());
@@ -53,6 +55,8 @@ pub(super) fn watch<A: Ask>(
         feed,
         place: Place::After(known.map(|token| token.number)),
         ready: VecDeque::new(),
+        share,
+        held: None,
         is_over: false,
     };
     let changes = stream::unfold(watching, |mut watching| async {
@@ -68,6 +72,9 @@ struct Watching<A> {
     feed: Feed,
     place: Place,
     ready: VecDeque<v1::WatchTimersResponse>,
+    /// Where the place of what was read and not taken comes from, unless nobody counts.
+    share: Option<Share>,
+    held: Option<Held>,
     is_over: bool,
 }
 
@@ -87,8 +94,12 @@ impl<A: Ask> Watching<A> {
             if let Some(ready) = self.ready.pop_front() {
                 return Some(Ok(ready));
             }
+            self.held = None;
             if self.is_over {
                 return None;
+            }
+            if let Some(share) = &self.share {
+                self.held = Some(share.wait().await);
             }
             let read = match self.place.clone() {
                 Place::After(after) => self.read(after).await,
@@ -127,6 +138,7 @@ impl<A: Ask> Watching<A> {
             self.tell(Some(change(event)), token, false);
         }
         if !news.more && self.ready.is_empty() {
+            self.held = None;
             let changed = self.feed.newest.changed().await;
             changed.map_err(|_| refused(&super::ending()))?;
         }
