@@ -4,16 +4,19 @@
 //! is read to its end and judged whole, by the form of its lines and by what the pools have, before any pool takes
 //! anything in; each pool then does so in pieces too. It is answered when that is durable.
 
+mod export;
+
+pub(crate) use export::export;
+
 use crate::pool::Handle;
 use crate::pools::Pools;
-use dormouse_edge::transfer::{self, BadLine, Line};
-use dormouse_edge::{answer, clock, fault};
+use dormouse_edge::transfer::{BadLine, Line};
+use dormouse_edge::{answer, fault};
 use dormouse_engine::id::{PoolId, TimerName, Uid};
-use dormouse_engine::ledger::{Fact, PIECE_FACTS_MAX, Place, Restore, Restored, TOKEN_BITS};
+use dormouse_engine::ledger::{Fact, PIECE_FACTS_MAX, Restore, Restored, TOKEN_BITS};
 use dormouse_engine::op::Answer;
 use dormouse_engine::time::{LogIndex, Millis};
 use dormouse_proto::v1;
-use futures_util::{Stream, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use tonic::{Code, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -26,73 +29,6 @@ const BAD_LINES_MAX: usize = 1_000;
 const DETAILS_MAX: usize = 20;
 /// The highest token index that is taken over, as the ledger itself bounds it.
 const INDEX_MAX: u64 = 1 << 38;
-
-/// The answers of an export: each piece is asked for when the one before was taken, so that one is in memory at a
-/// time.
-pub(crate) fn export(
-    handles: Vec<Handle>,
-) -> impl Stream<Item = Result<v1::ExportResponse, Status>> + Send {
-    stream::try_unfold(Export::new(handles), |mut export| async move {
-        let answer = export.next().await?;
-        Ok(answer.map(|answer| (answer, export)))
-    })
-}
-
-/// An export on its way.
-struct Export {
-    /// Pools of which something is left, the current one last.
-    handles: Vec<Handle>,
-    after: Option<Place>,
-    lines: transfer::Lines,
-    begun: bool,
-    ended: bool,
-}
-
-impl Export {
-    fn new(mut handles: Vec<Handle>) -> Self {
-        handles.reverse();
-        Self {
-            handles,
-            after: None,
-            lines: transfer::Lines::default(),
-            begun: false,
-            ended: false,
-        }
-    }
-
-    async fn next(&mut self) -> Result<Option<v1::ExportResponse>, Status> {
-        if self.ended {
-            return Ok(None);
-        }
-        let mut answer = v1::ExportResponse::default();
-        if !self.begun {
-            self.begun = true;
-            answer.lines_total = self.total().await?;
-            answer.lines.push(self.lines.head(clock::now().wall));
-        } else if let Some(handle) = self.handles.last() {
-            let piece = handle.export(self.after).await.ok_or_else(ending)?;
-            self.after = piece.next;
-            if piece.next.is_none() {
-                self.handles.pop();
-            }
-            answer.lines = self.lines.piece(piece);
-        } else {
-            self.ended = true;
-            answer.lines.push(self.lines.end());
-        }
-        Ok(Some(answer))
-    }
-
-    /// How many lines there will be, unless something changes before.
-    async fn total(&self) -> Result<u64, Status> {
-        let mut total = 2;
-        for handle in &self.handles {
-            let piece = handle.export(None).await.ok_or_else(ending)?;
-            total += 1 + piece.facts_total;
-        }
-        Ok(total)
-    }
-}
 
 fn ending() -> Status {
     answer::unavailable("the coordinator is ending", Millis(500))
