@@ -57,9 +57,11 @@ fn base() -> Base {
         replicate_after: Millis(200),
         message: Default::default(),
     };
-    Base::recover(config, NO_FACTS, now())
-        .expect("an empty base")
-        .0
+    let recovered = Base::recover(config, NO_FACTS, now());
+    let mut base = recovered.expect("an empty base").0;
+    // The first turn writes down which tokens the node may give.
+    let _ = base.handle(now(), vec![Input::Tick]);
+    base
 }
 
 fn name(number: u128) -> TimerName {

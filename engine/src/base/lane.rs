@@ -23,6 +23,8 @@ pub(super) struct Lane {
     pub(super) items: Items,
     /// When the next report has to go out.
     ship_at: Option<BootTime>,
+    /// Pinned timers that were told before the node owned its timers, and not believed: told again when it does.
+    unbelieved: BTreeSet<Uid>,
 }
 
 #[derive(Debug)]
@@ -318,14 +320,12 @@ impl Base {
             refused.iter().rev().map(|(uid, why)| (*uid, why)).collect();
         for timer in &report.items.changed {
             let refusal = refused.get(&timer.uid).copied();
+            // Nobody else runs a pinned timer, but the node may not have heard of a newer one yet.
+            let unheard = matches!(refusal, Some(Refusal::Unavailable { .. }));
+            let unbelieved = unheard && !timer.is_movable();
             if !self.proposal_answered(timer, refusal)
-                && let Some(refusal) = refusal
+                && let Some(refusal) = refusal.filter(|_| !unbelieved)
             {
-                // Nobody else runs a pinned timer. The ledger did not believe it, since the node may not have heard of
-                // a newer one yet; it will when the node owns its timers.
-                if !timer.is_movable() && matches!(refusal, Refusal::Unavailable { .. }) {
-                    continue;
-                }
                 self.change_refused(timer.uid, refusal);
             }
             let revision = timer.revision;
@@ -335,7 +335,11 @@ impl Base {
                 None => {
                     let shipped = |entry: &mut Entry| entry.shipped = entry.shipped.max(revision);
                     self.adjust(timer.uid, shipped);
-                    self.change_answered(timer.uid, revision);
+                    if unbelieved {
+                        self.lane.unbelieved.insert(timer.uid);
+                    } else {
+                        self.change_answered(timer.uid, revision);
+                    }
                 }
             }
         }
@@ -344,6 +348,15 @@ impl Base {
                 self.dirty.insert(Key::Gone(*uid));
             }
             self.change_answered(*uid, u64::MAX);
+        }
+    }
+
+    /// The node owns its timers: what was not believed before is news again.
+    pub(super) fn tell_what_was_not_believed(&mut self) {
+        for uid in std::mem::take(&mut self.lane.unbelieved) {
+            self.change(uid, |entry| {
+                entry.timer.revision = entry.timer.revision.saturating_add(1);
+            });
         }
     }
 

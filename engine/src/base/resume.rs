@@ -147,6 +147,7 @@ impl Base {
             self.forget_unlisted(returning.listed, &resumed, handed_over);
         }
         self.take_over(report, resumed.changed);
+        self.tell_what_was_not_believed();
         // What was handed and taken before has no meaning any more.
         self.lane.items.handed.clear();
         self.lane.items.taken.clear();
