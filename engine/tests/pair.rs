@@ -860,6 +860,24 @@ fn a_node_that_works_goes_on_handing_over_until_the_rest_fits_into_one_message()
     assert!(took < 2_600, "20 pieces of 100 ms took {took} ms");
 }
 
+#[test]
+fn a_node_that_leaves_in_its_sleep_keeps_nothing_of_what_the_group_had() {
+    let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
+    let names: Vec<TimerName> = (0..12)
+        .map(|n| {
+            let wish = new(&format!("t{n:02}"), 5_000, Durability::Local);
+            cell.create(Some("n1"), wish)
+        })
+        .collect();
+    cell.activity("n1", Activity::Idle);
+    // What was cancelled there must not come back with the node.
+    cell.ask(None, Op::cancel(names[0].clone()));
+    cell.stop("n1");
+    assert_eq!(cell.bases[&node("n1")].view(time(cell.now)).timers, 0);
+    cell.pass(6_000);
+    assert_eq!(cell.runs.len(), 11);
+}
+
 /// A node that waits for a run to end has staged all but the last of its timers.
 fn staged_beside_a_run() -> (Cell, Vec<TimerName>) {
     let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);

@@ -49,6 +49,7 @@ impl Base {
     pub(super) fn say_goodbye(&mut self, now: Now) {
         let interrupted = self.abandon_all(now);
         let again = self.stance == Stance::Leaving && self.handover.open().is_some();
+        self.rest.left_asleep |= self.stance == Stance::Parked;
         let owns = self.stance == Stance::Active || again;
         self.stance = Stance::Leaving;
         let mut rest = Vec::new();
@@ -94,6 +95,8 @@ impl Base {
     fn is_given_away(&self, entry: &Entry) -> bool {
         let staged = entry.staged.filter(|_| self.handover.has(entry));
         let staged = staged.is_some_and(|staged| staged.revision == entry.timer.revision);
+        // What is over is not staged: only its home remembers it.
+        let staged = staged || self.rest.left_asleep && !entry.timer.is_over();
         let there = !entry.is_light() || entry.shipped > 0 || entry.held || staged;
         entry.timer.is_movable() && there
     }

@@ -52,6 +52,8 @@ pub(super) struct Rest {
     pub(super) pinned_since: Option<BootTime>,
     /// It has left, and some of its timers are not taken out yet.
     pub(super) parting: bool,
+    /// It was asleep when it left: the group had all its movable timers.
+    pub(super) left_asleep: bool,
     /// How often ledger and node did not know the same, and how often without a success in between.
     resyncs: u64,
     resyncs_in_a_row: u32,
