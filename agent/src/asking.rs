@@ -4,17 +4,13 @@
 //! again. What is answered is decided by the base.
 
 use crate::task::Ask;
-use dormouse_edge::shell::{Lane, Mailbox, Refused, weigh};
+use dormouse_edge::shell::{Lane, Mailbox};
 use dormouse_edge::timers::{self, Feed};
 use dormouse_engine::base::View;
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Op, Refusal};
-use dormouse_engine::time::Millis;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-
-/// When to ask an agent again that has too much to do.
-const RETRY_AFTER: Millis = Millis(200);
 
 /// Asks the base task; clones ask the same one.
 #[derive(Clone)]
@@ -30,13 +26,8 @@ pub(crate) struct Asking {
 impl Asking {
     /// Has `op` decided, here or by the owner of the timer.
     pub(crate) async fn decide(&self, op: Op) -> Answer {
-        let (reply, answer) = oneshot::channel();
-        let (lane, bytes) = (Lane::of(&op), weigh::op(&op));
-        match self.asks.post(lane, bytes, Ask::Op(op, reply)) {
-            Ok(()) => answer.await.unwrap_or_else(|_| timers::ending()),
-            Err(Refused::Ended) => timers::ending(),
-            Err(Refused::Full) => overloaded(),
-        }
+        let refuse = || timers::overloaded("this agent");
+        timers::ask(&self.asks, op, Ask::Op, refuse).await
     }
 
     /// How things are; none if the agent has ended.
@@ -45,14 +36,6 @@ impl Asking {
         self.asks.post_always(Lane::Lease, Ask::View(reply));
         view.await.ok()
     }
-}
-
-fn overloaded() -> Answer {
-    let why = "this agent has too much to do; nothing was done, ask again later".into();
-    Answer::Refused(Refusal::Overloaded {
-        why,
-        retry_after: RETRY_AFTER,
-    })
 }
 
 impl timers::Ask for Asking {

@@ -7,7 +7,8 @@
 //!                                     wait
 //! ```
 //! [`Turns`] is the rule "durable before spoken" as a state machine without I/O; [`Shell`] gives it a journal, an
-//! alarm and a task. [`Lanes`] and [`Mailbox`] are where its inputs wait, [`Outbox`] is where its messages do. What stands around a machine (mail, connections, workers) is its program's.
+//! alarm and a task. [`Lanes`] and [`Mailbox`] are where its inputs wait, [`Outbox`] is where its messages do. What
+//! stands around a machine (mail, connections, workers) is its program's.
 
 mod drive;
 mod lanes;

@@ -16,11 +16,15 @@ use crate::answer;
 use crate::clock;
 use crate::request::{self, Here};
 use crate::room::{self, Held, Share};
+use crate::shell::{Lane, Mailbox, Refused, weigh};
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::op::{Answer, Change, Op, Refusal};
 use dormouse_engine::schedule;
+use dormouse_engine::time::Millis;
 use dormouse_proto::v1;
+use std::fmt::Display;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 use v1::timer_service_server::{TimerService, TimerServiceServer};
@@ -248,11 +252,40 @@ async fn place<T>(request: &Request<T>) -> Result<Option<Held>, Status> {
     }
 }
 
+/// When to ask somebody again who has too much to do.
+const RETRY_AFTER: Millis = Millis(200);
+
+/// Has an operation decided by the machine behind a mailbox. `letter` is what it is posted as; `refuse` answers if there
+/// is no room for it.
+pub async fn ask<T>(
+    mailbox: &Mailbox<T>,
+    op: Op,
+    letter: impl FnOnce(Op, oneshot::Sender<Answer>) -> T,
+    refuse: impl FnOnce() -> Answer,
+) -> Answer {
+    let (reply, answer) = oneshot::channel();
+    let (lane, bytes) = (Lane::of(&op), weigh::op(&op));
+    match mailbox.post(lane, bytes, letter(op, reply)) {
+        Ok(()) => answer.await.unwrap_or_else(|_| ending()),
+        Err(Refused::Ended) => ending(),
+        Err(Refused::Full) => refuse(),
+    }
+}
+
+/// A refusal for those who ask when too much waits already.
+#[must_use]
+pub fn overloaded(who: impl Display) -> Answer {
+    Answer::Refused(Refusal::Overloaded {
+        why: format!("{who} has too much to do; nothing was done, ask again later"),
+        retry_after: RETRY_AFTER,
+    })
+}
+
 /// A refusal for those who cannot be asked just now because they are ending.
 #[must_use]
 pub fn ending() -> Answer {
     Answer::Refused(Refusal::Unavailable {
         why: "this process is ending; ask again when it is back".into(),
-        retry_after: dormouse_engine::time::Millis(500),
+        retry_after: Millis(500),
     })
 }

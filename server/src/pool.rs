@@ -10,14 +10,14 @@ mod tests;
 pub(crate) use task::{Task, open};
 
 use crate::session::{Line, Outbox};
-use dormouse_edge::shell::{Bounds, Lane, Mailbox, Refused, weigh};
+use dormouse_edge::shell::{Bounds, Lane, Mailbox, Refused};
 use dormouse_edge::timers::{self, Feed};
 use dormouse_engine::id::PoolId;
 use dormouse_engine::ledger::{Exported, Place, Restore};
 use dormouse_engine::message::{Hello, NodeMessage};
-use dormouse_engine::op::{Answer, Op, Refusal};
+use dormouse_engine::op::{Answer, Op};
 use dormouse_engine::pool::{Link, View};
-use dormouse_engine::time::{LogIndex, Millis};
+use dormouse_engine::time::LogIndex;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -26,8 +26,6 @@ const BOUNDS: Bounds = Bounds {
     items: 16_384,
     cost: 64 << 20,
 };
-/// When to ask a pool again that has too much to do.
-const RETRY_AFTER: Millis = Millis(200);
 
 /// What a pool is told by its surroundings.
 #[derive(Debug)]
@@ -117,13 +115,8 @@ impl Handle {
 
     /// Has an operation decided; the answer is durable.
     pub(crate) async fn ask(&self, op: Op) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        let (lane, bytes) = (Lane::of(&op), weigh::op(&op));
-        match self.post(lane, bytes, Mail::Asked { op, answer }) {
-            Ok(()) => answered.await.unwrap_or_else(|_| timers::ending()),
-            Err(Refused::Ended) => timers::ending(),
-            Err(Refused::Full) => overloaded(&self.pool),
-        }
+        let letter = |op, answer| Mail::Asked { op, answer };
+        timers::ask(&self.mail, op, letter, || overloaded(&self.pool)).await
     }
 
     /// What the pool looks like; none if it has ended.
@@ -151,9 +144,5 @@ impl Handle {
 
 /// The answer to what found no room.
 pub(crate) fn overloaded(pool: &PoolId) -> Answer {
-    let why = format!("pool {pool} has too much to do; nothing was done, ask again later");
-    Answer::Refused(Refusal::Overloaded {
-        why,
-        retry_after: RETRY_AFTER,
-    })
+    timers::overloaded(format_args!("pool {pool}"))
 }
