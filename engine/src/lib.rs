@@ -7,6 +7,7 @@
 // A new variant has to be thought of wherever one is told from another; tests may say "anything else".
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+mod agenda;
 pub mod base;
 mod chunks;
 pub mod decision;

@@ -11,7 +11,6 @@
 //! done: leases that ran out, deadlines that are due, a sentry that has to be armed. Everything here but the
 //! ledger is soft state, rebuilt after a start from the ledger and from the sessions that come back.
 
-mod agenda;
 mod backlog;
 mod check;
 mod duty;
@@ -35,6 +34,7 @@ pub use session::margin;
 pub(crate) use view::reason as why_ineligible;
 pub use view::{NodeState, NodeView, View};
 
+use crate::agenda::Agenda;
 use crate::decision::Decision;
 use crate::hierarchy::{Cover, Hierarchy, Owner, Report as Standing};
 use crate::id::NodeId;
@@ -44,7 +44,6 @@ use crate::op::Answer;
 use crate::record::Unreadable;
 use crate::steps;
 use crate::time::{BootTime, Now};
-use agenda::Agenda;
 use backlog::Backlog;
 use orders::Orders;
 use rooms::Rooms;

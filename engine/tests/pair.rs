@@ -251,6 +251,13 @@ impl Cell {
         }
     }
 
+    /// LOCAL timers of n1, t00, t01 and so on, all due after the same time.
+    fn create_many(&mut self, count: usize, wait: u64) -> Vec<TimerName> {
+        let ids = (0..count).map(|number| format!("t{number:02}"));
+        let wishes = ids.map(|id| new(&id, wait, Durability::Local));
+        wishes.map(|wish| self.create(Some("n1"), wish)).collect()
+    }
+
     fn activity(&mut self, name: &str, activity: Activity) -> Answer {
         self.ask(
             Some(name),
@@ -800,12 +807,7 @@ fn any_number_of_timers_moves_in_messages_of_a_bounded_size() {
 #[test]
 fn a_node_that_leaves_gives_all_its_timers_to_the_pool() {
     let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
-    for number in 0..30 {
-        cell.create(
-            Some("n1"),
-            new(&format!("t{number:02}"), 5_000, Durability::Local),
-        );
-    }
+    cell.create_many(30, 5_000);
     cell.stop("n1");
     assert!(
         cell.pool
@@ -821,12 +823,7 @@ fn a_node_that_leaves_gives_all_its_timers_to_the_pool() {
 #[test]
 fn who_waits_for_a_node_to_sleep_waits_as_long_as_pieces_are_answered() {
     let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
-    for number in 0..90 {
-        cell.create(
-            Some("n1"),
-            new(&format!("t{number:02}"), 60_000, Durability::Local),
-        );
-    }
+    cell.create_many(90, 60_000);
     let begun = cell.now;
     cell.way = 300;
     let answer = cell.activity("n1", Activity::Idle);
@@ -837,12 +834,7 @@ fn who_waits_for_a_node_to_sleep_waits_as_long_as_pieces_are_answered() {
 #[test]
 fn a_node_that_works_goes_on_handing_over_until_the_rest_fits_into_one_message() {
     let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
-    for number in 0..60 {
-        cell.create(
-            Some("n1"),
-            new(&format!("t{number:02}"), 60_000, Durability::Local),
-        );
-    }
+    cell.create_many(60, 60_000);
     // Each run is followed by 500 ms in which the node does not close.
     cell.create(
         Some("n1"),
@@ -863,12 +855,7 @@ fn a_node_that_works_goes_on_handing_over_until_the_rest_fits_into_one_message()
 #[test]
 fn a_node_that_leaves_in_its_sleep_keeps_nothing_of_what_the_group_had() {
     let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
-    let names: Vec<TimerName> = (0..12)
-        .map(|n| {
-            let wish = new(&format!("t{n:02}"), 5_000, Durability::Local);
-            cell.create(Some("n1"), wish)
-        })
-        .collect();
+    let names = cell.create_many(12, 5_000);
     cell.activity("n1", Activity::Idle);
     // What was cancelled there must not come back with the node.
     cell.ask(None, Op::cancel(names[0].clone()));
@@ -881,14 +868,7 @@ fn a_node_that_leaves_in_its_sleep_keeps_nothing_of_what_the_group_had() {
 /// A node that waits for a run to end has staged all but the last of its timers.
 fn staged_beside_a_run() -> (Cell, Vec<TimerName>) {
     let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
-    let names: Vec<TimerName> = (0..12)
-        .map(|number| {
-            cell.create(
-                Some("n1"),
-                new(&format!("t{number:02}"), 60_000, Durability::Local),
-            )
-        })
-        .collect();
+    let names = cell.create_many(12, 60_000);
     cell.hold_runs = true;
     cell.create(Some("n1"), new("run", 10, Durability::Local));
     cell.pass(100);
@@ -917,10 +897,7 @@ fn what_is_staged_is_in_no_list() {
 /// two did not know the same.
 fn sleep_with_a_gap() -> (usize, u64) {
     let mut cell = Cell::with_limits(&[("n1", "r1"), ("n2", "r1")], SMALL);
-    for number in 0..12 {
-        let wish = new(&format!("t{number:02}"), 60_000, Durability::Local);
-        cell.create(Some("n1"), wish);
-    }
+    cell.create_many(12, 60_000);
     cell.missing = Some(new("t05", 60_000, Durability::Local).uid);
     cell.activity("n1", Activity::Idle);
     cell.pass(5_000);

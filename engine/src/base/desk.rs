@@ -4,6 +4,7 @@
 //! How an operation is decided is told in `ops`.
 
 use super::{Base, Effect};
+use crate::agenda::Agenda;
 use crate::id::Uid;
 use crate::message::NodeMessage;
 use crate::op::{Answer, Op, Refusal};
@@ -44,16 +45,10 @@ pub(super) struct Desk {
     numbered: u64,
     /// Changes that the coordinator asked for, and their answers once there is one.
     pub(super) orders: BTreeMap<u64, Option<Answer>>,
-    asks: BTreeMap<u64, Asked>,
+    /// Where each application waits.
+    asks: BTreeMap<u64, Place>,
     /// When what is asked and not answered is given up.
-    late: BTreeSet<(BootTime, u64)>,
-}
-
-/// What an application waits for.
-#[derive(Debug)]
-struct Asked {
-    until: BootTime,
-    place: Place,
+    late: Agenda<BootTime, u64>,
 }
 
 /// Where an application waits: at one place at a time.
@@ -134,20 +129,18 @@ impl Desk {
 
     pub(super) fn note_place(&mut self, origin: &Origin, place: Place) {
         if let Origin::Ask(ask) = origin
-            && let Some(asked) = self.asks.get_mut(ask)
+            && let Some(before) = self.asks.get_mut(ask)
         {
-            asked.place = place;
+            *before = place;
         }
     }
 
-    /// What is asked is being done, and takes its time.
-    pub(super) fn wait_longer(&mut self, now: Now, origin: &Origin) {
+    /// What is asked and not answered yet is waited for from now on.
+    pub(super) fn wait_from(&mut self, now: Now, origin: &Origin) {
         if let Origin::Ask(ask) = origin
-            && let Some(asked) = self.asks.get_mut(ask)
+            && self.asks.contains_key(ask)
         {
-            self.late.remove(&(asked.until, *ask));
-            asked.until = now.boot + ANSWER_WITHIN;
-            self.late.insert((asked.until, *ask));
+            self.late.set(ask, Some(now.boot + ANSWER_WITHIN));
         }
     }
 
@@ -182,7 +175,7 @@ impl Desk {
     }
 
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
-        self.late.first().map(|(until, _)| *until)
+        self.late.first()
     }
 }
 
@@ -197,14 +190,10 @@ impl Base {
         let Origin::Ask(ask) = origin else {
             return self.decide_op(now, origin, op);
         };
-        let until = now.boot + ANSWER_WITHIN;
-        let place = Place::Nowhere;
-        self.desk.asks.insert(ask, Asked { until, place });
-        self.decide_op(now, origin, op);
+        self.desk.asks.insert(ask, Place::Nowhere);
+        self.decide_op(now, Origin::Ask(ask), op);
         // Most are answered by now, and were never late.
-        if self.desk.asks.contains_key(&ask) {
-            self.desk.late.insert((until, ask));
-        }
+        self.desk.wait_from(now, &Origin::Ask(ask));
     }
 
     /// An order that was heard before is answered as before, and not done again.
@@ -344,10 +333,7 @@ impl Base {
 
     /// Nobody waits for ever: what was asked is then not known to be done.
     pub(super) fn expire_asks(&mut self, now: Now) {
-        while let Some((until, ask)) = self.desk.late.first().copied() {
-            if until > now.boot {
-                return;
-            }
+        while let Some(ask) = self.desk.late.pop_due(now.boot) {
             steps::visit();
             self.forget_ask(ask);
             self.answer(Origin::Ask(ask), self.silence());
@@ -356,11 +342,11 @@ impl Base {
 
     /// Nobody waits there for an answer any more.
     fn forget_ask(&mut self, ask: u64) {
-        let Some(asked) = self.desk.asks.get(&ask) else {
+        let Some(place) = self.desk.asks.get(&ask) else {
             return;
         };
         let origin = Origin::Ask(ask);
-        match asked.place {
+        match *place {
             Place::Nowhere => {}
             Place::Rest => self.rest.drop_waiting(&origin),
             Place::Deferred(number) => drop(self.desk.deferred.remove(&number)),
@@ -373,8 +359,8 @@ impl Base {
     pub(super) fn answer(&mut self, origin: Origin, answer: Answer) {
         match origin {
             Origin::Ask(ask) => {
-                if let Some(asked) = self.desk.asks.remove(&ask) {
-                    self.desk.late.remove(&(asked.until, ask));
+                if self.desk.asks.remove(&ask).is_some() {
+                    self.desk.late.set(&ask, None);
                     self.effects.push(Effect::Answer { ask, answer });
                 }
             }

@@ -4,6 +4,7 @@
 //! different handlers do not delay each other: what is due for a handler without a worker stands in no other's way.
 
 use super::{Base, Entry};
+use crate::agenda::Agenda;
 use crate::id::Uid;
 use crate::steps;
 use crate::time::{BootTime, WallTime};
@@ -59,18 +60,13 @@ impl Sort {
         Self::Holding,
         Self::Claimed,
     ];
-    /// Those that another node may run.
-    pub(super) const MOVABLE: [Self; 7] = [
-        Self::New,
-        Self::Light,
-        Self::LightHolding,
-        Self::LightOnce,
-        Self::Shared,
-        Self::Holding,
-        Self::Claimed,
-    ];
     /// Those that can have to be claimed.
     pub(super) const ONCE: [Self; 2] = [Self::LightOnce, Self::Claimed];
+
+    /// Those that another node may run.
+    pub(super) fn movable() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|sort| *sort != Self::Pinned)
+    }
 }
 
 impl Entry {
@@ -213,9 +209,8 @@ pub(super) struct Starved {
     pub(super) lines: Lines,
     /// Handlers that are waited for and may have a free worker: all that have one are among them.
     roomy: BTreeSet<HandlerName>,
-    /// When to look whether others may run movable ones of a handler; one time for each that is waited for.
-    looks: BTreeSet<(BootTime, HandlerName)>,
-    look_at: BTreeMap<HandlerName, BootTime>,
+    /// When to look whether others may run movable ones of a handler that is waited for.
+    looks: Agenda<BootTime, HandlerName>,
 }
 
 impl Starved {
@@ -223,7 +218,7 @@ impl Starved {
         self.lines.remove(sort, handler, place);
         if !self.lines.has(handler) {
             self.roomy.remove(handler);
-            self.forget_look(handler);
+            self.looks.set(handler, None);
         }
     }
 
@@ -246,32 +241,18 @@ impl Starved {
 
     /// Others are to be looked for by then, if not before.
     pub(super) fn look_by(&mut self, handler: &HandlerName, at: BootTime) {
-        let before = self.look_at.get(handler);
-        if before.is_some_and(|before| *before <= at) || !self.lines.has(handler) {
-            return;
+        let before = self.looks.time_of(handler);
+        if before.is_none_or(|before| at < before) && self.lines.has(handler) {
+            self.looks.set(handler, Some(at));
         }
-        self.forget_look(handler);
-        self.look_at.insert(handler.clone(), at);
-        self.looks.insert((at, handler.clone()));
     }
 
     /// Takes out the first handler whose time to look has come.
     pub(super) fn take_look(&mut self, now: BootTime) -> Option<HandlerName> {
-        let (at, handler) = self.looks.first()?.clone();
-        (at <= now).then(|| {
-            steps::visit();
-            self.forget_look(&handler);
-            handler
-        })
+        self.looks.pop_due(now).inspect(|_| steps::visit())
     }
 
     pub(super) fn next_look(&self) -> Option<BootTime> {
-        self.looks.first().map(|(at, _)| *at)
-    }
-
-    fn forget_look(&mut self, handler: &HandlerName) {
-        if let Some(at) = self.look_at.remove(handler) {
-            self.looks.remove(&(at, handler.clone()));
-        }
+        self.looks.first()
     }
 }

@@ -259,7 +259,7 @@ impl Base {
     /// As long as pieces are answered nobody who waits for the node to sleep is told that nothing is known.
     fn wait_longer(&mut self, now: Now) {
         for (origin, _) in &self.rest.waiting {
-            self.desk.wait_longer(now, origin);
+            self.desk.wait_from(now, origin);
         }
     }
 

@@ -128,8 +128,7 @@ impl Base {
     fn first_to_hand(&self, handler: &HandlerName) -> Option<(BootTime, Place)> {
         let wait = self.patience_for(handler);
         let lines = &self.queues.starved.lines;
-        let sorts = Sort::MOVABLE.into_iter();
-        let heads = sorts.filter_map(|sort| lines.head(sort, handler));
+        let heads = Sort::movable().filter_map(|sort| lines.head(sort, handler));
         let since = |uid: Uid| self.timers.get(&uid).and_then(|entry| entry.starved);
         heads
             .filter_map(|place| Some((since(place.1)? + wait, place)))

@@ -260,8 +260,7 @@ impl Base {
     /// The earliest movable deadline that the ledger would compute for this node, knowing what it knows.
     pub(super) fn first_movable(&self) -> Option<WallTime> {
         let apart = self.queues.apart.first().map(|(due, _)| *due);
-        let sorts = Sort::MOVABLE.into_iter();
-        let queued = sorts.filter_map(|sort| self.queues.due.first(sort));
+        let queued = Sort::movable().filter_map(|sort| self.queues.due.first(sort));
         queued.chain(apart).min()
     }
 

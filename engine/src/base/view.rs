@@ -143,8 +143,7 @@ impl Base {
 
     /// The first time on the clock that decides at which the base has something to do.
     fn next_wall(&self) -> Option<WallTime> {
-        let sorts = Sort::MOVABLE.into_iter();
-        let sorts = sorts.filter(|sort| self.may_fire(*sort));
+        let sorts = Sort::movable().filter(|sort| self.may_fire(*sort));
         let movable = sorts.filter_map(|sort| self.queues.due.first(sort)).min();
         let pinned = self
             .first_pinned()

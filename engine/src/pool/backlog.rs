@@ -4,8 +4,8 @@
 //! timers wait for and that somebody may have room for now, and when a sleeping node is woken for one.
 
 use super::Pool;
-use super::agenda::Agenda;
 use super::duty::Budget;
+use crate::agenda::Agenda;
 use crate::id::{NodeId, Uid};
 use crate::ledger::Want;
 use crate::message::Order;

@@ -11,7 +11,7 @@
 //! or has 100,000 timers to be given back, is told as fast as it answers. An order is a name of a fact: what it says
 //! is taken from the ledger when it is said, and one that has lost its meaning by then is not said.
 
-use super::agenda::Agenda;
+use crate::agenda::Agenda;
 use crate::id::{NodeId, Token, Uid};
 use crate::op::Op;
 use crate::planted::{self, Fault};

@@ -1,8 +1,8 @@
 //! Operations on their way: decided by the ledger, or by the home that owns the timer.
 
-use super::agenda::Agenda;
 use super::orders::{OrderKey, What};
 use super::{Effect, Link, Pool};
+use crate::agenda::Agenda;
 use crate::id::{NodeId, Session, TimerName};
 use crate::ledger::Routed;
 use crate::message::CoordinatorMessage;

@@ -1,8 +1,8 @@
 //! The end of a tenure: leases that ran out, nodes that leave, nodes that were lost for too long.
 
-use super::agenda::Agenda;
 use super::session::Live;
 use super::{Note, Pool};
+use crate::agenda::Agenda;
 use crate::id::NodeId;
 use crate::ledger::Stance;
 use crate::planted::{self, Fault};

@@ -6,9 +6,9 @@
 //! ```
 //! The ladder wakes one node after the other on their open sessions until one reports that it is active.
 
-use super::agenda::Agenda;
 use super::orders::{OrderKey, What};
 use super::{Note, Pool};
+use crate::agenda::Agenda;
 use crate::hierarchy::{Cover, Sentry};
 use crate::id::NodeId;
 use crate::ledger::Stance;

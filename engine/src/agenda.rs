@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys by the time that each waits for.
 #[derive(Debug)]
-pub(super) struct Agenda<T, K> {
+pub(crate) struct Agenda<T, K> {
     queue: BTreeSet<(T, K)>,
     times: BTreeMap<K, T>,
 }
@@ -23,7 +23,7 @@ impl<T, K> Default for Agenda<T, K> {
 
 impl<T: Ord + Copy, K: Ord + Clone> Agenda<T, K> {
     /// From now on `key` waits for `time`, or for nothing.
-    pub(super) fn set(&mut self, key: &K, time: Option<T>) {
+    pub(crate) fn set(&mut self, key: &K, time: Option<T>) {
         let before = self.times.get(key).copied();
         if before == time {
             return;
@@ -39,17 +39,17 @@ impl<T: Ord + Copy, K: Ord + Clone> Agenda<T, K> {
     }
 
     /// What `key` waits for.
-    pub(super) fn time_of(&self, key: &K) -> Option<T> {
+    pub(crate) fn time_of(&self, key: &K) -> Option<T> {
         self.times.get(key).copied()
     }
 
     /// The first time that something waits for.
-    pub(super) fn first(&self) -> Option<T> {
+    pub(crate) fn first(&self) -> Option<T> {
         self.queue.first().map(|(time, _)| *time)
     }
 
     /// Takes the first key out whose time has come.
-    pub(super) fn pop_due(&mut self, now: T) -> Option<K> {
+    pub(crate) fn pop_due(&mut self, now: T) -> Option<K> {
         let due = self.first().is_some_and(|first| first <= now);
         let (_, key) = due.then(|| self.queue.pop_first())??;
         self.times.remove(&key);
