@@ -18,6 +18,7 @@
 mod clock;
 mod desk;
 mod fire;
+mod forwards;
 mod given;
 mod handover;
 mod input;

@@ -14,7 +14,7 @@ use dormouse_engine::planted::{self, Fault};
 use dormouse_engine::steps;
 use dormouse_engine::time::{BootTime, LogIndex, Millis, Now, WallTime};
 use dormouse_engine::timer::{
-    Durability, HandlerName, NewTimer, Outcome, Payload, Placement, Run, When,
+    Durability, Fate, HandlerName, NewTimer, Outcome, Payload, Placement, Policy, Retry, Run, When,
 };
 use std::collections::BTreeMap;
 
@@ -389,4 +389,83 @@ fn the_end_of_a_pinned_timer_that_was_not_believed_is_told_again() {
     let refused = vec![(run.uid, unheard)];
     let owner = report(&refuse(&mut base, 2_400, &tail, (resumed(3), refused)));
     assert!(told(&owner), "{owner:?}");
+}
+
+#[test]
+fn a_dead_run_is_seen_here_before_the_coordinator_has_heard_of_it() {
+    let mut base = node(&[("h", 1)]);
+    resume(&mut base, 0, 1);
+    let wish = NewTimer {
+        durability: Durability::Replicated,
+        policy: Policy {
+            retry: Retry {
+                attempts_max: 1,
+                ..Default::default()
+            },
+            ..Default::default()
+        },
+        ..new(1, 1_000, "h")
+    };
+    let proposed = report(&base.handle(time(0), vec![ask(1, Op::Create(Box::new(wish)))]));
+    let _ = answer(&mut base, 0, &proposed, Reply::Noted);
+    let run = launched(&tick(&mut base, 1_100)).remove(0);
+    let ended = Input::Settled {
+        uid: run.uid,
+        token: run.token,
+        outcome: Outcome::Failed {
+            retry_after: None,
+            reason: "no".into(),
+        },
+    };
+    let told = report(&base.handle(time(1_110), vec![ended]));
+    assert_eq!(told.items.past.len(), 1, "{told:?}");
+    let runs = Op::Runs {
+        name: run.name.clone(),
+        before: None,
+        limit: 10,
+    };
+    let dead = Op::Dead {
+        after: None,
+        limit: 10,
+    };
+    let asked = base.handle(time(1_110), vec![ask(2, runs), ask(3, dead)]);
+    let asked: Vec<u64> = asked.effects.iter().filter_map(forwarded).collect();
+    // The coordinator hears of the run after the questions, and the answer to that overtakes those to them.
+    let _ = answer(&mut base, 2_000, &told, Reply::Noted);
+    let nothing = [
+        Answer::Runs {
+            runs: Vec::new(),
+            more: false,
+        },
+        Answer::Dead {
+            letters: Vec::new(),
+            more: false,
+        },
+    ];
+    let answers = asked.into_iter().zip(nothing);
+    let answers = answers.map(|(id, answer)| CoordinatorMessage::Forwarded { id, answer });
+    let heard = base.handle(time(2_000), answers.map(Input::Heard).collect());
+    let [
+        Effect::Answer {
+            answer: Answer::Runs { runs, .. },
+            ..
+        },
+        Effect::Answer {
+            answer: Answer::Dead { letters, .. },
+            ..
+        },
+    ] = &heard.effects[..]
+    else {
+        panic!("{heard:?}");
+    };
+    let fates: Vec<_> = runs.iter().map(|run| (run.fate, &*run.reason)).collect();
+    assert_eq!(fates, [(Fate::Dead, "no")]);
+    assert_eq!(letters[..], [(run.name.clone(), runs[0].clone())]);
+}
+
+fn forwarded(effect: &Effect) -> Option<u64> {
+    match effect {
+        Effect::Send(NodeMessage::Forward { id, .. }) => Some(*id),
+        _ => None,
+    }
 }

@@ -53,7 +53,8 @@ mkdir -p "$folder"
 # Only the database of PyPI counts, not the machine's.
 export PYTHONTZPATH=
 python="$work/venv/bin/python"
-cargo build --quiet --release -p dormouse-engine --example next_times
+# With these others named too, the libraries have the features that the release build of all gave them.
+cargo build --quiet --release -p dormouse -p dormouse-sim -p dormouse-large -p dormouse-engine --example next_times
 engine=${CARGO_TARGET_DIR:-$PWD/target}/release/examples/next_times
 
 "$python" "$here/generate.py" --count "$count" --seed "$seed" --into "$folder" "${full[@]}"

@@ -3,10 +3,10 @@
 //! Nobody waits for ever: what the coordinator does not answer in time is answered as not known to be done.
 //! How an operation is decided is told in `ops`.
 
+use super::forwards::Forwards;
 use super::{Base, Effect};
 use crate::agenda::Agenda;
 use crate::id::Uid;
-use crate::message::NodeMessage;
 use crate::op::{Answer, Op, Refusal};
 use crate::steps;
 use crate::time::{BootTime, Millis, Now};
@@ -38,8 +38,7 @@ pub(super) struct Desk {
     changes: BTreeMap<ChangeKey, (Origin, Answer)>,
     /// Timers whose end is done only when the coordinator has it.
     pub(super) ends: BTreeSet<Uid>,
-    pub(super) forwards: BTreeMap<u64, (Origin, Op)>,
-    pub(super) forwards_made: u64,
+    pub(super) forwards: Forwards,
     deferred: BTreeMap<u64, (Origin, Op)>,
     /// The last number given to a change or to something deferred.
     numbered: u64,
@@ -282,44 +281,6 @@ impl Base {
         }
     }
 
-    pub(super) fn forward(&mut self, origin: Origin, op: Op) {
-        if !self.link.is_open() {
-            return self.answer(
-                origin,
-                self.unavailable("the coordinator cannot be reached"),
-            );
-        }
-        let id = self.desk.forwards_made;
-        self.desk.forwards_made += 1;
-        let session = self.link.session();
-        self.effects.push(Effect::Send(NodeMessage::Forward {
-            session,
-            id,
-            op: op.clone(),
-        }));
-        self.desk.note_place(&origin, Place::Forward(id));
-        self.desk.forwards.insert(id, (origin, op));
-    }
-
-    pub(super) fn forwarded(&mut self, id: u64, answer: Answer) {
-        let Some((origin, op)) = self.desk.forwards.remove(&id) else {
-            return;
-        };
-        let answer = match (&op, &answer) {
-            (Op::List { .. }, Answer::List { .. }) => self.with_own_timers(&op, answer),
-            (Op::Runs { .. } | Op::Dead { .. }, _) => self.with_own_past(&op, answer),
-            _ => answer,
-        };
-        self.answer(origin, answer);
-    }
-
-    /// The link broke: what was forwarded may or may not have been done.
-    pub(super) fn refuse_forwards(&mut self) {
-        for (_, (origin, _)) in std::mem::take(&mut self.desk.forwards) {
-            self.answer(origin, self.silence());
-        }
-    }
-
     /// The node has lost its timers: whoever asked the coordinator meanwhile was answered by itself, and what was
     /// wanted before must not be done after that.
     pub(super) fn refuse_deferred_orders(&mut self) {
@@ -351,7 +312,7 @@ impl Base {
             Place::Rest => self.rest.drop_waiting(&origin),
             Place::Deferred(number) => drop(self.desk.deferred.remove(&number)),
             Place::Change(key) => drop(self.desk.changes.remove(&key)),
-            Place::Forward(id) => drop(self.desk.forwards.remove(&id)),
+            Place::Forward(id) => self.desk.forwards.forget(id),
             Place::Proposal(uid) => self.desk.leave_proposal(uid, &origin),
         }
     }

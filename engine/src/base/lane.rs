@@ -7,8 +7,9 @@ use crate::op::Refusal;
 use crate::page::{Room, Weigh};
 use crate::planted::{self, Fault};
 use crate::record::Key;
+use crate::steps;
 use crate::time::{BootTime, Millis, Now};
-use crate::timer::Timer;
+use crate::timer::{RunRecord, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A report that is not answered for this long is said again.
@@ -55,6 +56,12 @@ impl Lane {
     /// leave it in the report that brings it back.
     pub(super) fn can_hand_over(&self) -> bool {
         self.is_free() && self.items.taken.is_empty() && self.items.resumed.is_none()
+    }
+
+    /// What has become of runs of which the coordinator may not have heard, in the order in which they ended.
+    pub(super) fn untold(&self) -> impl Iterator<Item = &(Uid, RunRecord)> {
+        let sent = self.sent.iter().flat_map(|sent| &sent.report.items.past);
+        sent.chain(&self.items.past).inspect(|_| steps::visit())
     }
 
     /// When the lane has something to do by itself.

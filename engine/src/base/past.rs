@@ -8,13 +8,18 @@ use crate::history::Kept;
 use crate::id::{TimerName, Uid};
 use crate::ledger::not_found;
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
-use crate::page;
+use crate::page::{self, Page};
 use crate::record::Key;
 use crate::time::{Now, WallTime};
-use crate::timer::{RunKey, RunRecord};
+use crate::timer::{Fate, RunKey, RunRecord};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// At most so many runs wait for the coordinator to hear what has become of them; then the oldest are left out.
 const UNTOLD_MAX: usize = 4_096;
+
+/// What has become of runs of which the coordinator may not have heard: as much of it as an answer holds.
+pub(super) type Untold = Page<(TimerName, RunRecord)>;
 
 impl Base {
     /// The number of the newest change.
@@ -132,19 +137,65 @@ impl Base {
         } else {
             no_letters()
         };
-        let answer = self.with_own_past(&op, nothing);
+        let answer = self.with_own_past(&op, self.untold(&op), nothing);
         self.answer(origin, answer);
     }
 
-    /// The coordinator's answer and what only this node knows, as one.
-    pub(super) fn with_own_past(&self, op: &Op, answer: Answer) -> Answer {
+    /// What an answer about the past has to have beside what the coordinator knows. A timer is seen to have ended as
+    /// soon as it has; its run is in a report, which may come after the question that follows.
+    pub(super) fn untold(&self, op: &Op) -> Untold {
+        let about = |uid: &Uid| Some(self.timers.get(uid)?.timer.name.clone());
+        let untold = self.lane.untold();
         match op {
             Op::Runs {
                 name,
                 before,
                 limit,
-            } => self.with_own_runs(name, (*before, *limit), answer),
-            Op::Dead { after, limit } => self.with_own_letters((after.as_ref(), *limit), answer),
+            } => {
+                let uid = self.names.get(name);
+                let of_it = untold.filter(|(it, _)| Some(it) == uid);
+                let older = of_it.filter(|(_, run)| before.is_none_or(|key| run.key() < key));
+                // Of two records of one run the later one counts.
+                let runs: BTreeMap<_, _> = older.map(|(_, run)| (run.key(), run)).collect();
+                let newest_first = runs.into_values().rev();
+                let page = newest_first.map(|run| (name.clone(), run.clone()));
+                page::cut(page::limit(*limit), page)
+            }
+            Op::Dead { after, limit } => {
+                let after = after.clone().map(|(name, key)| (name, Reverse(key)));
+                let place = |uid, run: &RunRecord| Some((about(uid)?, Reverse(run.key())));
+                let dead = untold.filter(|(_, run)| run.fate == Fate::Dead);
+                let placed = dead.filter_map(|(uid, run)| Some((place(uid, run)?, run)));
+                let behind = placed.filter(|(place, _)| Some(place) > after.as_ref());
+                let letters: BTreeMap<_, _> = behind.collect();
+                let letters = letters.into_iter();
+                let page = letters.map(|((name, _), run)| (name, run.clone()));
+                page::cut(page::limit(*limit), page)
+            }
+            Op::Create(_)
+            | Op::Look { .. }
+            | Op::List { .. }
+            | Op::Kept { .. }
+            | Op::Change { .. }
+            | Op::News { .. }
+            | Op::Activity { .. } => Untold::default(),
+        }
+    }
+
+    /// The coordinator's answer and what only this node knows, as one.
+    pub(super) fn with_own_past(&self, op: &Op, untold: Untold, answer: Answer) -> Answer {
+        match op {
+            Op::Runs {
+                name,
+                before,
+                limit,
+            } => {
+                let runs = untold.0.into_iter().map(|(_, run)| run).collect();
+                self.with_own_runs(name, (*before, *limit), (runs, untold.1), answer)
+            }
+            Op::Dead { after, limit } => {
+                self.with_own_letters((after.as_ref(), *limit), untold, answer)
+            }
             Op::Create(_)
             | Op::Look { .. }
             | Op::List { .. }
@@ -159,6 +210,7 @@ impl Base {
         &self,
         name: &TimerName,
         (before, limit): (Option<RunKey>, u32),
+        untold: Page<RunRecord>,
         answer: Answer,
     ) -> Answer {
         let here = self.names.contains_key(name) || self.history.knows(name);
@@ -175,13 +227,15 @@ impl Base {
         let limit = page::limit(limit);
         let own = self.history.runs(name, before, limit);
         let newest_first = |a: &RunRecord, b: &RunRecord| b.key().cmp(&a.key());
-        let (runs, more) = page::join(limit, (theirs, more), own, newest_first);
+        let theirs = page::join(limit, untold, (theirs, more), newest_first);
+        let (runs, more) = page::join(limit, theirs, own, newest_first);
         Answer::Runs { runs, more }
     }
 
     fn with_own_letters(
         &self,
         (after, limit): (Option<&(TimerName, RunKey)>, u32),
+        untold: Untold,
         answer: Answer,
     ) -> Answer {
         let Answer::Dead { letters, more } = answer else {
@@ -189,9 +243,11 @@ impl Base {
         };
         let limit = page::limit(limit);
         let own = self.history.dead(after, limit);
-        let (letters, more) = page::join(limit, own, (letters, more), |(a, run), (b, other)| {
+        let by_name = |(a, run): &(TimerName, RunRecord), (b, other): &(TimerName, RunRecord)| {
             a.cmp(b).then(other.key().cmp(&run.key()))
-        });
+        };
+        let own = page::join(limit, untold, own, by_name);
+        let (letters, more) = page::join(limit, own, (letters, more), by_name);
         Answer::Dead { letters, more }
     }
 }

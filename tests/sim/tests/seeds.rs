@@ -3,7 +3,7 @@
 use dormouse_sim::{Counts, Kind, Plan, run, tell};
 
 /// Histories of each kind.
-const SEEDS: usize = 80;
+const SEEDS: usize = 40;
 
 fn histories_of(kind: Kind) -> Counts {
     let seeds = (0..).filter(|seed| Plan::of(*seed).kind == kind);
