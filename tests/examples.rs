@@ -31,17 +31,11 @@ const EXAMPLES: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// Where the examples are, built if they are not yet.
+/// Where the examples are, built if they are not yet: with the whole workspace, as the command is that runs all tests,
+/// because with any other set of packages the libraries get other features and all of them are built again.
 fn built() -> PathBuf {
     let Output { status, stderr, .. } = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--offline",
-            "--package",
-            "dormouse-client",
-            "--examples",
-        ])
+        .args(["test", "--quiet", "--offline", "--workspace", "--no-run"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
