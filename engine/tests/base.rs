@@ -6,7 +6,7 @@ use dormouse_engine::base::{Base, Config, Effect, Input};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{Epoch, NodeId, PoolId, RackId, Session, TimerId, Token, Uid};
 use dormouse_engine::message::{
-    Act, CoordinatorMessage, MessageLimits, NodeMessage, Page, Reply, Report, ReportAnswer,
+    Act, CoordinatorMessage, MessageLimits, NodeMessage, Order, Page, Reply, Report, ReportAnswer,
     Resumed, Welcome,
 };
 use dormouse_engine::op::{Activity, Answer, Op, Refusal};
@@ -14,9 +14,10 @@ use dormouse_engine::planted::{self, Fault};
 use dormouse_engine::steps;
 use dormouse_engine::time::{BootTime, LogIndex, Millis, Now, WallTime};
 use dormouse_engine::timer::{
-    Durability, Fate, HandlerName, NewTimer, Outcome, Payload, Placement, Policy, Retry, Run, When,
+    Durability, Fate, HandlerName, NewTimer, Outcome, Payload, Placement, Policy, Retry, Run,
+    Timer, When,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const START: i64 = 1_800_000_000_000;
 
@@ -232,12 +233,15 @@ fn welcome(base: &mut Base, at: u64, (session, epoch, owns): (u64, u64, bool)) -
     base.handle(time(at), vec![heard])
 }
 
-fn report(decision: &Decision<Effect>) -> Report {
-    let mut reports = decision.effects.iter().filter_map(|effect| match effect {
+fn reports(decision: &Decision<Effect>) -> impl Iterator<Item = Report> {
+    decision.effects.iter().filter_map(|effect| match effect {
         Effect::Send(NodeMessage::Report(report)) => Some(report.clone()),
         _ => None,
-    });
-    reports.next().unwrap()
+    })
+}
+
+fn report(decision: &Decision<Effect>) -> Report {
+    reports(decision).next().unwrap()
 }
 
 fn answer(base: &mut Base, at: u64, report: &Report, reply: Reply) -> Decision<Effect> {
@@ -461,6 +465,57 @@ fn a_dead_run_is_seen_here_before_the_coordinator_has_heard_of_it() {
     let fates: Vec<_> = runs.iter().map(|run| (run.fate, &*run.reason)).collect();
     assert_eq!(fates, [(Fate::Dead, "no")]);
     assert_eq!(letters[..], [(run.name.clone(), runs[0].clone())]);
+}
+
+#[test]
+fn what_was_given_back_is_told_only_after_it_was_taken() {
+    let small = MessageLimits {
+        items: 2,
+        ..Default::default()
+    };
+    let mut base = node_with(&[("h", 6)], small);
+    resume(&mut base, 0, 1);
+    let given = |number: u64| {
+        let wish = NewTimer {
+            durability: Durability::ReplicatedAsync,
+            ..new(number, 100, "h")
+        };
+        let home = Some(NodeId::new("n1").unwrap());
+        Timer::accept(&wish, home, time(0).wall).unwrap()
+    };
+    let order = Order::Give {
+        epoch: Epoch(2),
+        timers: (1..=6).map(given).collect(),
+        gone: Vec::new(),
+        floor: Token(3 << 24),
+    };
+    let session = Session(1);
+    let order = CoordinatorMessage::Order { session, order };
+    let mut decisions = vec![base.handle(time(0), vec![Input::Heard(order)])];
+    let runs = launched(&tick(&mut base, 200));
+    assert_eq!(runs.len(), 6, "it owns them, and they are due");
+    let settled = runs[4..].iter().map(|run| Input::Settled {
+        uid: run.uid,
+        token: run.token,
+        outcome: Outcome::Done,
+    });
+    decisions.push(base.handle(time(210), settled.collect()));
+    let (mut taken, mut told) = (BTreeSet::new(), 0);
+    for at in 1..20 {
+        decisions.push(tick(&mut base, 210 + at * 100));
+        while let Some(decision) = decisions.pop() {
+            let Some(report) = reports(&decision).next() else {
+                continue;
+            };
+            taken.extend(report.items.taken.iter().map(|(uid, _)| *uid));
+            for timer in &report.items.changed {
+                assert!(taken.contains(&timer.uid), "{report:?}");
+                told += 1;
+            }
+            decisions.push(answer(&mut base, 210 + at * 100, &report, Reply::Noted));
+        }
+    }
+    assert!(taken.len() == 6 && told >= 2, "{taken:?} {told}");
 }
 
 fn forwarded(effect: &Effect) -> Option<u64> {

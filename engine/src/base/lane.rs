@@ -64,6 +64,11 @@ impl Lane {
         sent.chain(&self.items.past).inspect(|_| steps::visit())
     }
 
+    /// Timers that were taken, which is to be told only in a later report.
+    fn untaken(&self) -> BTreeSet<Uid> {
+        self.items.taken.iter().map(|(uid, _)| *uid).collect()
+    }
+
     /// When the lane has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<BootTime> {
         match &self.sent {
@@ -187,7 +192,10 @@ impl Base {
     /// Timers that the coordinator does not have as they are, up to what there is room for; what is left goes in the
     /// next report.
     fn timers_to_ship(&self, handed: &[Uid], mut room: Room) -> Vec<Timer> {
+        let untaken = self.lane.untaken();
         let known = self.known_to_ship(handed).map(|entry| &entry.timer);
+        // Of what was given back the home is believed only after it has taken it, or in the same report.
+        let known = known.filter(|timer| !untaken.contains(&timer.uid));
         let all = self.desk.proposed().chain(known);
         all.take_while(|timer| room.take(timer.weight()))
             .cloned()
@@ -246,7 +254,7 @@ impl Base {
             })
         };
         // What was given back is handed over again only after it was taken, or in the same report.
-        let untaken: BTreeSet<Uid> = self.lane.items.taken.iter().map(|(uid, _)| *uid).collect();
+        let untaken = self.lane.untaken();
         let ready = |uid: &Uid| !untaken.contains(uid) && (told.contains(uid) || there(uid));
         let handed: Vec<Uid> = items.handed.extract_if(.., |uid| !ready(uid)).collect();
         // The end of a run counts only when its beginning is known.

@@ -110,7 +110,7 @@ impl Base {
     pub(super) fn lost_ownership(&mut self) {
         if matches!(
             self.stance,
-            Stance::Active | Stance::Parking | Stance::Parked
+            Stance::Active | Stance::Parking | Stance::Parked | Stance::Leaving
         ) {
             self.stance = Stance::Apart;
         }

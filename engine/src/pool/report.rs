@@ -192,21 +192,22 @@ impl Pool {
         (goodbye, stance): (&Goodbye, Option<Stance>),
         items: &Items,
     ) -> (Refused, Reply) {
-        let mut refused = Refused::new();
-        let mut attempt = goodbye.attempt.filter(|_| stance == Some(Stance::Active));
-        match (attempt, stance) {
-            (_, None) => self.settle_told_along(now, node, items),
-            (Some(number), _) => {
-                attempt = self.ledger.open_stage(node, number).then_some(number);
-                let owner = tail_of(node, LogIndex(0), true);
-                refused = self.judge_piece(now, owner, number, items);
-            }
-            (None, Some(stance)) => {
-                let tail = tail_of(node, LogIndex(0), stance == Stance::Active);
-                refused = self.judge(now, &tail, items);
-            }
+        let owns = stance == Some(Stance::Active);
+        let owner = tail_of(node, LogIndex(0), owns);
+        let Some(attempt) = goodbye.attempt else {
+            let refused = self.judge(now, &owner, items);
+            self.part_with(now, node, None);
+            return (refused, Reply::Gone);
+        };
+        if !owns {
+            // Ownership has moved, and what it has staged is void: it has to own its timers once more to hand them over.
+            self.settle_told_along(now, node, items);
+            self.sync(now);
+            return (Refused::new(), Reply::NotOwner);
         }
-        self.part_with(now, node, attempt);
+        let goes_on = self.ledger.open_stage(node, attempt);
+        let refused = self.judge_piece(now, owner, attempt, items);
+        self.part_with(now, node, goes_on.then_some(attempt));
         (refused, Reply::Gone)
     }
 

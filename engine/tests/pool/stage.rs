@@ -25,13 +25,15 @@ pub(crate) fn node(name: &str) -> NodeId {
 pub(crate) struct Node {
     link: u64,
     session: Session,
-    epoch: Epoch,
+    pub(crate) epoch: Epoch,
     seq: u64,
     /// Runs that it was ordered to run, in the order in which it heard of them.
     pub(crate) due: Vec<Run>,
     /// The number of runs in each message that ordered some.
     pub(crate) messages: Vec<usize>,
     pub(crate) woken: usize,
+    /// It was told that it has left.
+    pub(crate) gone: bool,
 }
 
 pub(crate) struct Stage {
@@ -128,6 +130,7 @@ impl Stage {
                 node.epoch = welcome.epoch;
             }
             CoordinatorMessage::Answer(answer) => {
+                node.gone = answer.reply == Reply::Gone;
                 if let Reply::Resumed(resumed) = answer.reply {
                     node.epoch = resumed.epoch;
                 }
@@ -279,7 +282,7 @@ fn config() -> Config {
     }
 }
 
-fn new(handler: &str, uid: u128, due: WallTime) -> NewTimer {
+pub(crate) fn new(handler: &str, uid: u128, due: WallTime) -> NewTimer {
     NewTimer {
         pool: PoolId::new("default").unwrap(),
         id: TimerId::new(&format!("t{uid}")).unwrap(),

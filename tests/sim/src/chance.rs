@@ -28,6 +28,13 @@ impl Chance {
         low + self.below(high - low + 1)
     }
 
+    /// A number from `low` to `high`, both included, of which each doubling is as likely as any other.
+    pub(crate) fn doubling(&mut self, low: u64, high: u64) -> u64 {
+        let doublings = u64::from((high / low).ilog2());
+        let from = low << self.below(doublings + 1);
+        self.between(from, high.min(from * 2 - 1))
+    }
+
     /// An index below `bound`, which is not zero.
     pub(crate) fn index(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("an index fits 64 bits");

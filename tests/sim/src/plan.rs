@@ -89,7 +89,12 @@ pub struct Plan {
     pub(crate) wake_grace_ms: u64,
     pub(crate) capacity: u8,
     pub(crate) weather: Weather,
+    /// How many timers users create.
     pub(crate) timers: u64,
+    /// How many percent of them are due long after the end.
+    pub(crate) far: u64,
+    /// When a part of the others is due, all of them at one instant.
+    pub(crate) burst: Option<Moment>,
     /// Clients and faults go on until then.
     pub(crate) busy: Moment,
     /// Everything has to be settled by then.
@@ -100,6 +105,48 @@ pub struct Plan {
     pub message: MessageLimits,
     /// How many messages wait for a node to read them, if it reads no faster than one at a time.
     pub outbox: Option<usize>,
+}
+
+/// How large a history is.
+struct Size {
+    nodes: u64,
+    timers: u64,
+    far: u64,
+    /// For how long users and faults go on, in milliseconds.
+    busy_ms: u64,
+}
+
+impl Size {
+    /// Most have some nodes with some dozens of timers. Of a thousand, one has 100,000 timers, four have 200 nodes, and
+    /// one lasts longer than ended timers are kept.
+    fn of(chance: &mut Chance) -> Self {
+        let usual = Self {
+            nodes: chance.doubling(1, 49),
+            timers: chance.doubling(4, 600),
+            far: 0,
+            busy_ms: chance.between(25_000, 60_000),
+        };
+        match chance.below(1_000) {
+            0 => Self {
+                nodes: chance.between(1, 7),
+                timers: 100_000,
+                // Their workers can run the rest in time.
+                far: 98,
+                ..usual
+            },
+            1..=4 => Self {
+                nodes: 200,
+                ..usual
+            },
+            5 => Self {
+                nodes: chance.between(1, 4),
+                timers: chance.doubling(4, 64),
+                far: 10,
+                busy_ms: 3_600_000,
+            },
+            _ => usual,
+        }
+    }
 }
 
 /// In every third history over a bad network nodes read slowly, and little waits for them.
@@ -135,12 +182,14 @@ impl Plan {
             3 => Kind::Sleepers,
             _ => Kind::Everything,
         };
-        let count = chance.between(1, 7);
+        let size = Size::of(&mut chance);
         let racks = chance.between(1, 3);
-        let nodes = (0..count)
+        let nodes = (0..size.nodes)
             .map(|n| NodePlan::of(&mut chance, n, racks))
             .collect();
-        let busy = ms(chance.between(25_000, 60_000));
+        let busy = ms(size.busy_ms);
+        let burst = chance.between(ms(1_000), busy);
+        let burst = chance.percent(25).then_some(Moment(burst));
         Self {
             seed,
             kind,
@@ -149,13 +198,21 @@ impl Plan {
             wake_grace_ms: *chance.pick(&[500, 2_000]),
             capacity: *chance.pick(&[2, 2, 3, 8]),
             weather: Weather::of(&mut chance, kind),
-            timers: chance.between(4, 28),
+            timers: size.timers,
+            far: size.far,
+            burst,
             busy: Moment(busy),
             end: Moment(busy + ms(QUIET_MS)),
             ahead: AHEAD,
             message: message(&mut chance),
             outbox: outbox(&mut chance, kind),
         }
+    }
+
+    /// Whether it is told within milliseconds.
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        self.nodes.len() <= 7 && self.timers <= 50 && self.busy <= Moment(ms(60_000))
     }
 
     /// A plan in which nothing happens by itself: nodes `n0`, `n1`, ... of rack `r0`, two by two in groups.
@@ -186,6 +243,8 @@ impl Plan {
             capacity: 2,
             weather,
             timers: 0,
+            far: 0,
+            burst: None,
             busy: Moment(u64::MAX),
             end: Moment(u64::MAX),
             ahead: AHEAD,

@@ -6,7 +6,19 @@ use crate::world::World;
 use dormouse_engine::ledger::{Entry, Held};
 use dormouse_engine::time::Millis;
 
+/// Of so few nodes and timers everything is looked at after every turn.
+const FEW: u64 = 128;
+
 impl World {
+    /// Whether everything that the coordinator has is looked at after this turn. Of very many it is so seldom that a
+    /// turn costs about the same.
+    pub(crate) fn is_to_be_checked(&mut self) -> bool {
+        self.turns += 1;
+        let nodes = u64::try_from(self.nodes.len()).expect("they are few");
+        let many = nodes * 4 + self.plan.timers;
+        self.turns.is_multiple_of(many.div_ceil(FEW).max(1))
+    }
+
     /// Somebody or something is always armed for the first deadline that no active home fires by itself.
     pub(crate) fn check_watch(&mut self) {
         let Some(running) = &self.coordinator.running else {

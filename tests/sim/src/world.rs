@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) net: Network,
     pub(crate) clients: Clients,
     pub(crate) rules: Rules,
+    /// Turns of the coordinator.
+    pub(crate) turns: u64,
     pub(crate) trace: Trace,
     pub(crate) counts: Counts,
     pub(crate) broken: Option<Violation>,
@@ -88,6 +90,7 @@ impl World {
             net: Network::default(),
             clients: Clients::default(),
             rules: Rules::new(&plan),
+            turns: 0,
             trace: Trace::new(keep_trace),
             counts: Counts::default(),
             broken: None,

@@ -6,9 +6,12 @@
 use dormouse_engine::planted::{self, Fault};
 use dormouse_sim::{Kind, Plan, run};
 
-/// The seeds from 0 on whose histories are of one of these kinds.
+/// The seeds from 0 on whose histories are small and of one of these kinds.
 fn seeds(kinds: &[Kind]) -> impl Iterator<Item = u64> {
-    (0..).filter(move |seed| kinds.contains(&Plan::of(*seed).kind))
+    (0..).filter(move |seed| {
+        let plan = Plan::of(*seed);
+        plan.is_small() && kinds.contains(&plan.kind)
+    })
 }
 
 /// Plays histories with the fault until one breaks a rule.

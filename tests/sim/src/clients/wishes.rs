@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 
 /// No delay is longer, and none as long as the shortest period.
 const JITTER_MAX: u64 = 600;
+/// Longer than any history.
+const DAY_MS: u64 = 24 * 3_600_000;
 
 impl World {
     /// A timer that somebody asks for at this place.
@@ -38,7 +40,7 @@ impl World {
             id: TimerId::new(&format!("t{:x}", uid.0)).expect("a good id"),
             uid,
             request: uid.0,
-            when: some_time(&mut self.chance, now),
+            when: self.some_time(now),
             placement,
             handler: handler(HANDLERS[self.chance.index(HANDLERS.len())]),
             target: Default::default(),
@@ -48,6 +50,16 @@ impl World {
             content_type: String::new(),
             durability,
             labels: BTreeMap::new(),
+        }
+    }
+
+    fn some_time(&mut self, now: WallTime) -> When {
+        if self.chance.percent(self.plan.far) {
+            return When::After(Millis(self.chance.between(DAY_MS, 30 * DAY_MS)));
+        }
+        match self.plan.burst.map(wall_at).filter(|at| *at > now) {
+            Some(at) if self.chance.percent(30) => When::At(at),
+            _ => some_time(&mut self.chance, now),
         }
     }
 

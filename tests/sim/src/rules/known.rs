@@ -60,6 +60,8 @@ pub(super) struct Known {
     pub(super) subjects: BTreeMap<Uid, Subject>,
     names: BTreeMap<TimerName, Uid>,
     pub(super) requests: BTreeMap<u64, Request>,
+    /// The same by the timer that they are about.
+    about: BTreeMap<Uid, Vec<u64>>,
     pub(super) ledger: BTreeMap<Uid, Timer>,
     standings: Standings,
     pub(super) launches: BTreeMap<(Uid, Token), Launch>,
@@ -82,6 +84,7 @@ impl Known {
             subjects: BTreeMap::new(),
             names: BTreeMap::new(),
             requests: BTreeMap::new(),
+            about: BTreeMap::new(),
             ledger: BTreeMap::new(),
             standings: Standings::default(),
             launches: BTreeMap::new(),
@@ -106,6 +109,11 @@ impl Known {
         self.launches
             .range((uid, Token(0))..=(uid, Token(u64::MAX)))
             .map(|(_, launch)| launch)
+    }
+
+    pub(super) fn requests_about(&self, uid: Uid) -> impl Iterator<Item = &Request> {
+        let about = self.about.get(&uid).into_iter().flatten();
+        about.filter_map(|request| self.requests.get(request))
     }
 
     pub(super) fn home_of(&self, subject: &Subject) -> Option<usize> {
@@ -280,6 +288,9 @@ impl Known {
         }
         if let Some(subject) = uid.and_then(|uid| self.subjects.get_mut(&uid)) {
             subject.asked(wall_at(moment), op);
+        }
+        if let Some(uid) = uid {
+            self.about.entry(uid).or_default().push(request);
         }
         self.requests.insert(
             request,

@@ -83,9 +83,8 @@ impl Paused {
         };
         let open = self.open.get(&uid).is_some_and(|open| !open.is_empty());
         let resumed_since = known
-            .requests
-            .values()
-            .any(|it| it.uid == Some(uid) && it.asked >= asked.asked && may_resume(&it.op));
+            .requests_about(uid)
+            .any(|it| it.asked >= asked.asked && may_resume(&it.op));
         if pauses(&asked.op) && generation > 0 && !open && !resumed_since {
             let pause = Pause {
                 generation,

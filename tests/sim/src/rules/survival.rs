@@ -25,6 +25,9 @@ impl Rule for Survival {
                 }
             } else if !subject.cancel_asked {
                 let Some(timer) = owned else {
+                    if subject.may_be_forgotten(ending.clock) {
+                        continue;
+                    }
                     let what = "nobody knows it any more".into();
                     return Err(broken("what was acknowledged survives", *uid, what));
                 };

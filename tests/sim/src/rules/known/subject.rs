@@ -2,7 +2,7 @@
 
 use dormouse_engine::op::{Answer, Cancelled, Change, Op, Refusal, Setting};
 use dormouse_engine::time::{Millis, WallTime};
-use dormouse_engine::timer::{Durability, NewTimer, Policy, Spec, Timer};
+use dormouse_engine::timer::{Durability, ENDED_KEPT, NewTimer, Policy, Spec, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many of the requests that changed it a timer remembers.
@@ -48,6 +48,8 @@ pub(in crate::rules) struct Subject {
     pub(in crate::rules) cancel_stored: bool,
     pub(in crate::rules) creates_asked: u64,
     pub(in crate::rules) creates_refused: u64,
+    /// Up to when it is remembered although it has ended.
+    kept_until: Option<WallTime>,
     /// Its home may not know that it was there.
     forgotten: bool,
     /// It, or a change of it, may be lost: its class does not survive what happened.
@@ -76,9 +78,19 @@ impl Subject {
             cancel_stored: false,
             creates_asked: 0,
             creates_refused: 0,
+            kept_until: None,
             forgotten: false,
             excused: false,
         }
+    }
+
+    /// Whether it has ended long enough ago to be forgotten, or may have: of what is in no journal nobody tells.
+    pub(in crate::rules) fn may_be_forgotten(&self, clock: WallTime) -> bool {
+        let due = self.acknowledged.as_ref().and_then(Timer::due);
+        let untold = !self.new.durability.is_journalled();
+        let ended = due.filter(|_| untold).map(|due| due + ENDED_KEPT);
+        let until = self.kept_until.or(ended);
+        until.is_some_and(|until| until <= clock)
     }
 
     /// The highest generation that it may be of.
@@ -237,6 +249,7 @@ impl Subject {
 
     /// Takes in what a timer of this generation is to do.
     pub(super) fn learn(&mut self, timer: &Timer) {
+        self.kept_until = timer.kept_until();
         let spec = self.specs.entry(timer.generation);
         let known = spec.or_insert_with(|| Some(timer.spec.clone()));
         if known.as_ref().is_some_and(|known| *known != timer.spec) {
