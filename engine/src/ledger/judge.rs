@@ -10,7 +10,7 @@ use crate::message::Items;
 use crate::op::Refusal;
 use crate::planted::{self, Fault};
 use crate::time::{LogIndex, Millis, WallTime};
-use crate::timer::{Awaits, Durability, Timer};
+use crate::timer::{Awaits, Durability, Ending, Fate, Outcome, RunRecord, Timer};
 use std::collections::BTreeSet;
 
 /// What homes have heard of is forgotten at most at this many timers a turn.
@@ -58,6 +58,7 @@ impl Ledger {
                 _ => self.judge_change(tail, timer, now),
             };
             if let Err(refusal) = judged {
+                self.hear_own_ends(&tail.node, timer, &items.past, now);
                 refused.push((timer.uid, refusal));
             }
         }
@@ -120,6 +121,36 @@ impl Ledger {
                 why: "it was run or changed elsewhere meanwhile; look at it and ask again".into(),
                 retry_after: Millis(0),
             }),
+        }
+    }
+
+    /// A home whose word on a timer does not count any more has still to be heard of the runs that it had told of and
+    /// has ended since: they would be in flight for ever.
+    fn hear_own_ends(
+        &mut self,
+        home: &NodeId,
+        told: &Timer,
+        past: &[(Uid, RunRecord)],
+        now: WallTime,
+    ) {
+        let Some(entry) = self.entry(told.uid) else {
+            return;
+        };
+        // A run that the home was ordered to make is not one of those, and has a newer token.
+        let over = |token: &Token| *token <= told.token && !told.holds(*token);
+        let runs = entry.timer.runs_of(home).map(|run| run.token);
+        let ended: Vec<Token> = runs.filter(over).collect();
+        for token in ended {
+            let last = told.last.as_ref();
+            let last = last.is_some_and(|it| it.token == token && it.ending == Ending::Done);
+            let mut past = past.iter().filter(|(uid, _)| *uid == told.uid);
+            let done = last || past.any(|(_, run)| run.token == token && run.fate == Fate::Done);
+            let outcome = match done {
+                true => Outcome::Done,
+                false => Outcome::Interrupted { died: false },
+            };
+            // It is in flight: the entry said so.
+            let _settled = self.settle(told.uid, token, &outcome, now);
         }
     }
 

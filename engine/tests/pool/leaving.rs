@@ -1,10 +1,10 @@
-//! A node that leaves takes nothing along that it was answered to be there.
+//! A node whose ownership has moved: what it tells before it hears of that, and as it leaves.
 
 use crate::stage::{Stage, at, new, node};
-use dormouse_engine::id::Uid;
+use dormouse_engine::id::{Token, Uid};
 use dormouse_engine::message::{Act, Goodbye, Items};
-use dormouse_engine::time::Millis;
-use dormouse_engine::timer::Timer;
+use dormouse_engine::time::{LogIndex, Millis};
+use dormouse_engine::timer::{NewTimer, Outcome, Overlap, Policy, Timer, When};
 
 /// A node whose lease ran out is back, and has not heard yet that its timers are the pool's.
 fn back_too_late() -> Stage {
@@ -48,4 +48,49 @@ fn it_does_not_leave_with_what_it_staged_for_an_ownership_that_is_over() {
     let mut stage = back_too_late();
     goodbye(&mut stage, Some(1));
     assert!(!stage.nodes[&node("n")].gone, "it has to hand over anew");
+}
+
+#[test]
+fn a_run_that_it_told_of_ends_although_its_timer_went_on_elsewhere() {
+    let mut stage = back_too_late();
+    let start = at(stage.now).wall;
+    let every = NewTimer {
+        when: When::Every {
+            interval: Millis(1_000),
+            phase: None,
+        },
+        policy: Policy {
+            overlap: Overlap::Allow,
+            ..Policy::default()
+        },
+        ..new("h", 7, start)
+    };
+    let mut timer = Timer::accept(&every, Some(node("n")), start).unwrap();
+    let nominal = timer.ready(None, start + Millis(1_000)).unwrap();
+    let (token, due) = (Token(5), start + Millis(1_000));
+    let _run = timer.begin(nominal, &node("n"), token, due);
+    let tail = |timer: &Timer| Items {
+        changed: vec![timer.clone()],
+        ..Items::default()
+    };
+    let known = LogIndex(0);
+    stage.report("n", Act::Tail { known }, tail(&timer));
+    let runs = |stage: &Stage| {
+        let ledger = stage.pool.ledger();
+        let entry = ledger.entry(Uid(7)).unwrap();
+        let runs: Vec<_> = entry.timer.runs().map(|(by, _)| by.clone()).collect();
+        runs
+    };
+    assert_eq!(runs(&stage), [node("n")]);
+    stage.join("m", "h", 9);
+    for _ in 0..20 {
+        stage.pass(100);
+        stage.settle();
+    }
+    assert!(runs(&stage).contains(&node("m")), "it goes on elsewhere");
+    timer
+        .settle(token, &Outcome::Done, due + Millis(10))
+        .unwrap();
+    stage.report("n", Act::Tail { known }, tail(&timer));
+    assert!(!runs(&stage).contains(&node("n")), "it has ended");
 }

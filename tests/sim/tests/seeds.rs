@@ -3,7 +3,7 @@
 use dormouse_sim::{Counts, Kind, Plan, run, tell};
 
 /// Histories of each kind.
-const SEEDS: usize = 40;
+const SEEDS: usize = 12;
 
 fn histories_of(kind: Kind) -> Counts {
     let seeds = (0..).filter(|seed| Plan::of(*seed).is_small() && Plan::of(*seed).kind == kind);

@@ -3,7 +3,7 @@
 use super::{Rule, Violation, broken};
 use crate::clock::Moment;
 use crate::fact::Fact;
-use crate::rules::known::Known;
+use crate::rules::known::{Known, Subject};
 use dormouse_engine::id::{Token, Uid};
 use dormouse_engine::time::WallTime;
 use dormouse_engine::timer::{Ending, Outcome, Timer};
@@ -44,7 +44,9 @@ impl Accepted {
         let Some(launch) = known.launches.get(&(uid, last.token)) else {
             return Ok(());
         };
-        if known.subjects.get(&uid).is_some_and(|it| it.excused) {
+        // Of an occurrence that a node was dead for and another has done, its user may have asked for one more run.
+        let again = |it: &Subject| it.excused || !it.requeues.is_empty();
+        if known.subjects.get(&uid).is_some_and(again) {
             return Ok(());
         }
         let key = (uid, launch.generation, launch.nominal);

@@ -38,6 +38,11 @@ impl Rule for Tokens {
                 Ok(())
             }
             Fact::Launched { run, node, .. } if !self.launched.insert((run.uid, run.token)) => {
+                // With its disk a node loses the tokens that it gave while it was alone, and what it gave them to.
+                let anew = |it: &Subject| it.wiped > 0 && !it.new.durability.is_replicated();
+                if known.subjects.get(&run.uid).is_some_and(anew) {
+                    return Ok(());
+                }
                 let what = format!(
                     "n{node} launched token {}, which was launched before",
                     run.token
