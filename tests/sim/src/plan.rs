@@ -212,7 +212,7 @@ impl Plan {
     /// Whether it is told within milliseconds.
     #[must_use]
     pub fn is_small(&self) -> bool {
-        self.nodes.len() <= 7 && self.timers <= 50 && self.busy <= Moment(ms(60_000))
+        self.nodes.len() <= 7 && self.timers <= 28 && self.busy <= Moment(ms(60_000))
     }
 
     /// A plan in which nothing happens by itself: nodes `n0`, `n1`, ... of rack `r0`, two by two in groups.

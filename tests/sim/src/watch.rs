@@ -7,7 +7,7 @@ use dormouse_engine::ledger::{Entry, Held};
 use dormouse_engine::time::Millis;
 
 /// Of so few nodes and timers everything is looked at after every turn.
-const FEW: u64 = 128;
+const FEW: u64 = 48;
 
 impl World {
     /// Whether everything that the coordinator has is looked at after this turn. Of very many it is so seldom that a

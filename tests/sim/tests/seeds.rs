@@ -3,7 +3,7 @@
 use dormouse_sim::{Counts, Kind, Plan, run, tell};
 
 /// Histories of each kind.
-const SEEDS: usize = 12;
+const SEEDS: usize = 32;
 
 fn histories_of(kind: Kind) -> Counts {
     let seeds = (0..).filter(|seed| Plan::of(*seed).is_small() && Plan::of(*seed).kind == kind);
@@ -34,7 +34,7 @@ fn histories_in_which_nothing_fails_break_no_rule() {
 fn histories_over_a_bad_network_break_no_rule() {
     let counts = histories_of(Kind::Network);
     assert!(
-        counts.lost > 10 && counts.refusals > 10 && counts.silent_sentries > 1,
+        counts.lost > 10 && counts.refusals > 10 && counts.silent_sentries > 0,
         "{counts:?}"
     );
 }
@@ -52,7 +52,7 @@ fn histories_full_of_crashes_break_no_rule() {
 fn histories_of_machines_that_stop_break_no_rule() {
     let counts = histories_of(Kind::Sleepers);
     assert!(
-        counts.silent_sentries > 1 && counts.wakes > 100,
+        counts.silent_sentries > 0 && counts.wakes > 100,
         "{counts:?}"
     );
 }
