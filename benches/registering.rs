@@ -7,6 +7,8 @@
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 
+mod quick;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use dormouse_engine::base::{Base, Config, Effect, Input};
 use dormouse_engine::decision::Decision;
@@ -21,6 +23,13 @@ use std::hint::black_box;
 
 /// Timers per durable write of the `journal` case: about what one turn gathers under load.
 const GROUP: usize = 100;
+
+/// How many timers are there beside the one that comes and goes.
+const RESIDENT: &[(u128, &str)] = &[
+    (0, "base"),
+    (10_000, "base, 10,000 others"),
+    (1_000_000, "base, 1,000,000 others"),
+];
 
 fn now() -> Now {
     Now {
@@ -68,6 +77,16 @@ fn name(number: u128) -> TimerName {
     TimerName::parse(&format!("pools/default/nodes/n1/timers/t{number}")).expect("a name")
 }
 
+/// A base with so many timers that stay.
+fn base_with(resident: u128) -> Base {
+    let mut base = base();
+    for number in 1..=resident {
+        let create = Op::Create(Box::new(new_timer(number)));
+        perform(base.handle(now(), vec![Input::Asked { ask: 1, op: create }]));
+    }
+    base
+}
+
 /// What an EPHEMERAL timer's turn leaves to be done: nothing to store, one answer.
 fn perform(decision: Decision<Effect>) {
     assert!(
@@ -80,16 +99,21 @@ fn perform(decision: Decision<Effect>) {
 fn register_and_cancel(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("register_and_cancel");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("base", |bencher| {
-        let (mut base, mut number) = (base(), 0);
-        bencher.iter(|| {
-            number += 1;
-            let create = Op::Create(Box::new(new_timer(number)));
-            let cancel = Op::cancel(name(number));
-            perform(base.handle(now(), vec![Input::Asked { ask: 1, op: create }]));
-            perform(base.handle(now(), vec![Input::Asked { ask: 2, op: cancel }]));
+    for (resident, named) in RESIDENT {
+        if *resident > 10_000 && quick::is_asked() {
+            continue;
+        }
+        group.bench_function(*named, |bencher| {
+            let (mut base, mut number) = (base_with(*resident), *resident);
+            bencher.iter(|| {
+                number += 1;
+                let create = Op::Create(Box::new(new_timer(number)));
+                let cancel = Op::cancel(name(number));
+                perform(base.handle(now(), vec![Input::Asked { ask: 1, op: create }]));
+                perform(base.handle(now(), vec![Input::Asked { ask: 2, op: cancel }]));
+            });
         });
-    });
+    }
     group.bench_function("peer: tokio DelayQueue", |bencher| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

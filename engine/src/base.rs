@@ -27,6 +27,7 @@ mod leaving;
 mod link;
 mod ops;
 mod others;
+mod passing;
 mod past;
 mod pulled;
 mod queues;
@@ -48,13 +49,13 @@ use crate::decision::Decision;
 use crate::departed::Departed;
 use crate::feed::Feed;
 use crate::history::History;
-use crate::id::{Epoch, NodeId, TimerName, Token, Uid};
+use crate::id::{Epoch, NodeId, Uid};
 use crate::intern::Interner;
 use crate::ledger::Sum;
 use crate::message::{CoordinatorMessage, LedgerId};
 use crate::planted::{self, Fault};
 use crate::record::Key;
-use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
+use crate::time::{BootTime, LogIndex, Millis, Now};
 use crate::timer::Timer;
 use clock::Clock;
 use desk::Desk;
@@ -62,12 +63,13 @@ use handover::Handover;
 use lane::Lane;
 use link::Link;
 use others::Others;
-use queues::Queues;
+use passing::Passing;
+use queues::{Queues, Timers};
 use resume::{Retelling, Returning};
 use runs::Runs;
 use serde::{Deserialize, Serialize};
 use sleep::Rest;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use tokens::Tokens;
 
 /// The machine of one node.
@@ -75,8 +77,7 @@ use tokens::Tokens;
 pub struct Base {
     config: Config,
     meta: Meta,
-    timers: BTreeMap<Uid, Entry>,
-    names: BTreeMap<TimerName, Uid>,
+    timers: Timers,
     queues: Queues,
     gone: BTreeSet<Uid>,
     /// What home and ledger compare before the home sleeps.
@@ -100,6 +101,7 @@ pub struct Base {
     feed: Feed,
     interner: Interner,
     last_turn: Option<BootTime>,
+    /// What has to be in the journal beside timers and the past.
     dirty: BTreeSet<Key>,
     effects: Vec<Effect>,
     /// The last turn had more to begin than a turn may.
@@ -137,20 +139,7 @@ struct Entry {
     offered: bool,
     /// A run of it is in flight elsewhere, or the node has handed it over for one run.
     held: bool,
-    /// What of it was staged, in which attempt to sleep.
-    staged: Option<Staged>,
-    /// The run in flight here whose start is not written down: its nominal time and its token.
-    run: Option<(WallTime, Token)>,
-    /// It is due and waits for a free worker here, since then.
-    starved: Option<BootTime>,
-}
-
-/// What the ledger's stage has of a timer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Staged {
-    attempt: u64,
-    /// The revision that is known to be there; zero if none is.
-    revision: u64,
+    passing: Passing,
 }
 
 /// What of an entry is in the journal beside its timer.

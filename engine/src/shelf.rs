@@ -14,14 +14,17 @@ mod index;
 mod lane;
 mod order;
 mod queue;
+mod reading;
 mod slab;
+mod spelled;
 
 use crate::id::{TimerName, Uid};
 use crate::time::WallTime;
 use index::{Hashed, Index};
 use lane::Lane;
-use order::{Named, Order, Ticket};
+use order::{Keys, Order, Ticket};
 use slab::{Slab, Slot};
+use spelled::Spelled;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -29,6 +32,10 @@ use std::fmt;
 pub trait Shelved {
     /// Which queue of a lane is meant.
     type Queue: Clone + Ord + fmt::Debug;
+
+    /// Whether entries are walked over in the order of their identities ([`Shelf::walk`]): that order takes some room
+    /// for each.
+    const WALKED: bool = false;
 
     /// Its identity, which never changes.
     fn uid(&self) -> Uid;
@@ -41,6 +48,12 @@ pub trait Shelved {
 
     /// Whether a change of it has to be in the journal.
     fn is_stored(&self) -> bool;
+
+    /// In which group a queue is, if the first of a group is asked for ([`Shelf::heads`]); groups are small numbers.
+    #[must_use]
+    fn group(_queue: &Self::Queue) -> Option<usize> {
+        None
+    }
 }
 
 /// The timers of a machine. What stands in several queues at a time has a lane for each.
@@ -51,6 +64,8 @@ pub struct Shelf<E: Shelved, const LANES: usize = 1> {
     uids: Index,
     names: Index,
     order: Order,
+    /// The order of identities, if there is one.
+    walk: Order,
     lanes: [Lane<E::Queue>; LANES],
     /// Slots of changed entries; some may be removed since.
     changed: Vec<Slot>,
@@ -65,6 +80,8 @@ struct Mark {
     named: bool,
     /// Its place among the names that are not in order yet.
     ticket: Option<Ticket>,
+    /// The same among the identities.
+    walk_ticket: Option<Ticket>,
     /// It has changed in this turn.
     changed: bool,
     /// It is not in the journal.
@@ -79,7 +96,8 @@ impl<E: Shelved, const LANES: usize> Default for Shelf<E, LANES> {
             uids: Index::default(),
             names: Index::default(),
             order: Order::default(),
-            lanes: std::array::from_fn(|_| Lane::default()),
+            walk: Order::default(),
+            lanes: std::array::from_fn(|_| Lane::new(E::group)),
             changed: Vec::new(),
             removed: BTreeSet::new(),
         }
@@ -126,20 +144,30 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         self.mark(slot);
         let (order, mut names) = self.order_and_names();
         order.add(slot, &mut names);
+        if E::WALKED && !known {
+            let (walk, mut uids) = self.walk_and_uids();
+            walk.add(slot, &mut uids);
+        }
     }
 
     /// Puts an entry in that is in the journal already: one of many, whose names are put in order after the last one by
     /// [`Shelf::order_names`].
     pub fn restore(&mut self, entry: E) {
-        let (slot, _) = self.put(entry);
+        let (slot, known) = self.put(entry);
         let (order, mut names) = self.order_and_names();
         order.add_of_many(slot, &mut names);
+        if E::WALKED && !known {
+            let (walk, mut uids) = self.walk_and_uids();
+            walk.add_of_many(slot, &mut uids);
+        }
     }
 
-    /// Puts all names in order, so that no page has to do it.
+    /// Puts all names in order, so that no page has to do it, and all identities, if these have an order.
     pub fn order_names(&mut self) {
         let (order, mut names) = self.order_and_names();
         order.enter_all(&mut names);
+        let (walk, mut uids) = self.walk_and_uids();
+        walk.enter_all(&mut uids);
     }
 
     /// Changes an entry, and has it stand where it belongs from then on.
@@ -163,6 +191,11 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
             lane.put(slot, None, |slot| uid_at(&self.slab, slot));
         }
         self.unname(slot);
+        if E::WALKED {
+            let ticket = self.marks[slot.index()].walk_ticket.take();
+            let (walk, uids) = self.walk_and_uids();
+            walk.remove(slot, ticket, &uids);
+        }
         self.uids.remove(hashed, slot);
         let mark = std::mem::take(&mut self.marks[slot.index()]);
         let entry = self.slab.remove(slot)?;
@@ -187,57 +220,6 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         uids.sort_unstable();
         uids.dedup();
         uids
-    }
-
-    /// The entries whose names come after `name`, in the order of their names; all, if there is no `name`. Each costs
-    /// about the same, wherever the page begins.
-    pub fn page(&mut self, name: Option<&TimerName>) -> impl Iterator<Item = &E> {
-        self.in_order(name, false)
-    }
-
-    /// The entries that have this name or come after it, in the order of their names.
-    pub fn page_from(&mut self, name: &TimerName) -> impl Iterator<Item = &E> {
-        self.in_order(Some(name), true)
-    }
-
-    /// All entries, in the order of their identities: sorted for the occasion, so not for every turn.
-    #[must_use]
-    pub fn by_uid(&self) -> Vec<&E> {
-        let mut entries: Vec<&E> = self.slab.iter().collect();
-        entries.sort_unstable_by_key(|entry| entry.uid());
-        entries
-    }
-
-    /// The earliest deadline of a queue, and whose it is.
-    #[must_use]
-    pub fn first(&self, lane: usize, queue: &E::Queue) -> Option<(WallTime, &E)> {
-        let (due, slot) = self.lanes[lane].get(queue)?.first()?;
-        Some((due, self.slab.get(slot)?))
-    }
-
-    /// The entries of a queue in the order in which they are due; within one instant, of their identities.
-    pub fn queue(&self, lane: usize, queue: &E::Queue) -> impl Iterator<Item = (WallTime, &E)> {
-        let slots = self.lanes[lane].iter(queue, |slot| uid_at(&self.slab, slot));
-        slots.filter_map(|(due, slot)| Some((due, self.slab.get(slot)?)))
-    }
-
-    /// How many stand in a queue.
-    #[must_use]
-    pub fn queue_len(&self, lane: usize, queue: &E::Queue) -> usize {
-        self.lanes[lane].get(queue).map_or(0, queue::Queue::len)
-    }
-
-    /// The queues of a lane in which something stands, in their order.
-    pub fn queues(&self, lane: usize) -> impl Iterator<Item = &E::Queue> {
-        self.lanes[lane].keys()
-    }
-
-    fn in_order(&mut self, name: Option<&TimerName>, itself: bool) -> impl Iterator<Item = &E> {
-        let (order, mut names) = self.order_and_names();
-        order.enter_all(&mut names);
-        let slots = order.from(name, itself, &names);
-        let slab = names.slab;
-        slots.filter_map(|slot| slab.get(slot))
     }
 
     /// Returns where it is, and whether there was one of the same identity.
@@ -329,6 +311,14 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         (&mut self.order, names)
     }
 
+    fn walk_and_uids(&mut self) -> (&mut Order, Uids<'_, E>) {
+        let uids = Uids {
+            slab: &self.slab,
+            marks: &mut self.marks,
+        };
+        (&mut self.walk, uids)
+    }
+
     fn slot(&self, uid: Uid) -> Option<Slot> {
         self.slot_of(uid, Hashed::of(&uid))
     }
@@ -355,13 +345,28 @@ struct Names<'a, E> {
     marks: &'a mut [Mark],
 }
 
-impl<E: Shelved> Named for Names<'_, E> {
-    fn name(&self, slot: Slot) -> Option<&TimerName> {
-        self.slab.get(slot).map(E::name)
+impl<E: Shelved> Keys for Names<'_, E> {
+    fn key(&self, slot: Slot) -> Option<Spelled> {
+        Some(Spelled::of(self.slab.get(slot)?.name()))
     }
 
     fn set_ticket(&mut self, slot: Slot, ticket: Option<Ticket>) {
         self.marks[slot.index()].ticket = ticket;
+    }
+}
+
+struct Uids<'a, E> {
+    slab: &'a Slab<E>,
+    marks: &'a mut [Mark],
+}
+
+impl<E: Shelved> Keys for Uids<'_, E> {
+    fn key(&self, slot: Slot) -> Option<Spelled> {
+        Some(Spelled::of_uid(self.slab.get(slot)?.uid()))
+    }
+
+    fn set_ticket(&mut self, slot: Slot, ticket: Option<Ticket>) {
+        self.marks[slot.index()].walk_ticket = ticket;
     }
 }
 

@@ -211,9 +211,13 @@ fn costs(timers: u64) -> [u64; 4] {
 
 #[test]
 fn nothing_costs_more_with_more_timers() {
-    let (few, many) = (costs(100), costs(20_000));
+    // Both have more than the names that a page puts in order at once. What is in order by time or by name costs a
+    // logarithm: fifty times as many are not twice the steps.
+    let (few, many) = (costs(2_000), costs(100_000));
     assert!(few[0] >= 50, "the count counts: {few:?}");
-    assert_eq!(few, many);
+    for (few, many) in few.into_iter().zip(many) {
+        assert!(many <= 2 * few + 16, "{many} of 100,000, {few} of 2,000");
+    }
 }
 
 /// What a coordinator says to a node of which it has no stage.

@@ -6,7 +6,7 @@
 //!            +-- a worker ----------------------------------> launched
 //! ```
 
-use super::queues::{Sort, Standing};
+use super::queues::{Queue, Sort, Standing};
 use super::runs::Flight;
 use super::{Base, Effect, Entry, Stance};
 use crate::id::{Token, Uid};
@@ -41,14 +41,15 @@ impl Base {
     fn fire_due(&mut self, now: Now, most: usize) {
         let clock = self.clock.read(now);
         let sorts = Sort::ALL.into_iter().filter(|sort| self.may_fire(*sort));
-        let lines = sorts.flat_map(|sort| self.queues.due.due(sort, clock).take(most));
+        let lines = sorts.flat_map(|sort| self.timers.due_lines(sort, clock).take(most));
         let mut lines: Vec<(WallTime, Sort, HandlerName)> = lines.collect();
         lines.sort();
         lines.truncate(most);
         let share = most / lines.len().max(1);
         for (_, sort, handler) in lines {
+            let line = Queue::Due(sort, handler);
             for _ in 0..share {
-                match self.queues.due.head(sort, &handler) {
+                match self.timers.head(&line) {
                     Some((due, uid)) if due <= clock => self.try_launch(now, uid),
                     Some(_) | None => break,
                 }
@@ -72,20 +73,20 @@ impl Base {
     /// When the first timer is due that may begin here.
     pub(super) fn first_to_fire(&self) -> Option<WallTime> {
         let sorts = Sort::ALL.into_iter().filter(|sort| self.may_fire(*sort));
-        sorts.filter_map(|sort| self.queues.due.first(sort)).min()
+        sorts.filter_map(|sort| self.timers.first_due(sort)).min()
     }
 
     /// Launches what is due of a timer, or lets it wait for a worker; either way it leaves its queue.
     pub(super) fn try_launch(&mut self, now: Now, uid: Uid) {
         steps::visit();
         let isolated = |entry: &Entry| self.is_isolated(now, entry);
-        if self.timers.get(&uid).is_some_and(isolated) {
+        if self.timers.get(uid).is_some_and(isolated) {
             return self.wait_for_room(now, uid);
         }
         let Some(nominal) = self.make_ready(now, uid) else {
             return;
         };
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         if self.must_be_claimed(entry) && self.may_hand() {
@@ -107,7 +108,7 @@ impl Base {
     /// Returns the nominal time of what can begin.
     fn make_ready(&mut self, now: Now, uid: Uid) -> Option<WallTime> {
         let clock = self.clock.read(now);
-        let entry = self.timers.get(&uid)?;
+        let entry = self.timers.get(uid)?;
         let mut timer = entry.timer.clone();
         let nominal = timer.ready(entry.flying(), clock);
         if timer.revision == entry.timer.revision {
@@ -132,7 +133,7 @@ impl Base {
     }
 
     fn launch_own(&mut self, now: Now, uid: Uid, nominal: WallTime) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         let token = self.tokens.next(entry.timer.token);

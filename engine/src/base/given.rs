@@ -12,14 +12,14 @@ impl Base {
         let mut back = BTreeSet::new();
         for timer in timers {
             let (uid, token) = (timer.uid, timer.token);
-            let held = self.timers.get(&uid).is_some_and(|entry| entry.held);
+            let held = self.timers.get(uid).is_some_and(|entry| entry.held);
             // Every giving back follows a claim, and so has a newer token.
             let newer = self
                 .timers
-                .get(&uid)
+                .get(uid)
                 .is_some_and(|entry| timer.token > entry.timer.token);
             // One that was brought from elsewhere is given without having been claimed.
-            let unknown = !self.timers.contains_key(&uid)
+            let unknown = !self.timers.contains(uid)
                 && !self.gone.contains(&uid)
                 && self.departed.get(uid).is_none();
             if held && newer {
@@ -41,7 +41,7 @@ impl Base {
     /// Timers that ended while others had them.
     pub(super) fn take_gone(&mut self, now: Now, gone: Vec<Uid>) {
         for uid in &gone {
-            let held = self.timers.get(uid).filter(|entry| entry.held);
+            let held = self.timers.get(*uid).filter(|entry| entry.held);
             if let Some(handler) = held.map(|entry| entry.timer.spec.handler.clone()) {
                 self.note_came_back(now, &handler);
             }
@@ -60,7 +60,7 @@ impl Base {
         for uid in waiting {
             if self
                 .timers
-                .get(&uid)
+                .get(uid)
                 .is_some_and(|entry| entry.is_light() && !self.is_there(entry))
             {
                 self.change_answered(uid, u64::MAX);
@@ -72,7 +72,7 @@ impl Base {
     pub(super) fn own_what_left_the_ledger(&mut self, uids: &[Uid]) {
         let untold: BTreeSet<Uid> = self.lane.items.handed.iter().copied().collect();
         for uid in uids {
-            let left = self.timers.get(uid).is_some_and(|entry| {
+            let left = self.timers.get(*uid).is_some_and(|entry| {
                 let light = !entry.timer.spec.durability.is_replicated();
                 light && entry.shipped > 0 && (!entry.held || untold.contains(uid))
             });
@@ -92,7 +92,7 @@ impl Base {
         for uid in there {
             if self
                 .timers
-                .get(&uid)
+                .get(uid)
                 .is_some_and(|entry| entry.offered && entry.shipped == 0)
             {
                 self.change(uid, |entry| entry.offered = false);

@@ -239,13 +239,12 @@ impl Base {
     /// Unreplicated timers that the ledger does not have as they are, as many as there is room for; and whether these
     /// are all.
     fn lights_to_stage(&mut self, room: &mut Room) -> (Vec<Timer>, bool) {
-        use std::ops::Bound::{Excluded, Unbounded};
         let Some(attempt) = &self.handover.attempt else {
             return (Vec::new(), true);
         };
         let mut timers = Vec::new();
         for uid in &attempt.rest {
-            let Some(entry) = self.timers.get(uid) else {
+            let Some(entry) = self.timers.get(*uid) else {
                 continue;
             };
             if !room.take(entry.timer.weight()) {
@@ -256,11 +255,10 @@ impl Base {
         let Progress::UpTo(mut last) = attempt.looked_at else {
             return (timers, true);
         };
-        let from = last.map_or(Unbounded, Excluded);
-        let mut new = self.timers.range((from, Unbounded)).take(LOOKED_AT_MAX + 1);
+        let mut new = self.timers.walk(last).take(LOOKED_AT_MAX + 1);
         let mut looked_at = 0;
         let progress = loop {
-            let Some((uid, entry)) = new.next() else {
+            let Some(entry) = new.next() else {
                 break Progress::All;
             };
             let wanted = self.handover.wants(entry);
@@ -268,7 +266,7 @@ impl Base {
             if full || looked_at == LOOKED_AT_MAX {
                 break Progress::UpTo(last);
             }
-            last = Some(*uid);
+            last = Some(entry.timer.uid);
             looked_at += 1;
             if wanted {
                 timers.push(entry.timer.clone());
@@ -289,7 +287,7 @@ impl Base {
             self.adjust(timer.uid, |entry| {
                 let before = entry.staged.filter(|staged| staged.attempt == attempt);
                 let revision = before.map_or(0, |staged| staged.revision);
-                entry.staged = Some(super::Staged { attempt, revision });
+                entry.staged = Some(super::passing::Staged { attempt, revision });
             });
         }
     }
@@ -298,7 +296,7 @@ impl Base {
     pub(super) fn note_staged(&mut self, attempt: u64, timer: &Timer) {
         let revision = timer.revision;
         self.adjust(timer.uid, |entry| {
-            entry.staged = Some(super::Staged { attempt, revision });
+            entry.staged = Some(super::passing::Staged { attempt, revision });
             entry.shipped = 0;
             entry.offered = false;
         });

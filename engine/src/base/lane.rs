@@ -183,7 +183,7 @@ impl Base {
     fn note_offered(&mut self, timers: &[Timer]) {
         for timer in timers {
             self.desk.note_offered(timer.uid);
-            if self.timers.get(&timer.uid).is_some_and(|it| !it.offered) {
+            if self.timers.get(timer.uid).is_some_and(|it| !it.offered) {
                 self.change(timer.uid, |entry| entry.offered = true);
             }
         }
@@ -208,13 +208,13 @@ impl Base {
         let stale = self.queues.stale.iter().copied().filter(move |_| apart);
         let told = move |uid: &Uid| apart && self.queues.stale.contains(uid);
         let handed = handed.iter().copied().filter(move |uid| !told(uid));
-        let others = stale.chain(handed).filter_map(|uid| self.timers.get(&uid));
+        let others = stale.chain(handed).filter_map(|uid| self.timers.get(uid));
         let others = others.filter(|entry| !self.is_unshipped(entry));
         let unshipped = self
             .queues
             .unshipped
             .iter()
-            .filter_map(|uid| self.timers.get(uid));
+            .filter_map(|uid| self.timers.get(*uid));
         unshipped.chain(others)
     }
 
@@ -247,7 +247,7 @@ impl Base {
     fn keep_for_later(&mut self, items: &mut Items) {
         let told: BTreeSet<Uid> = items.changed.iter().map(|timer| timer.uid).collect();
         let there = |uid: &Uid| {
-            let entry = self.timers.get(uid);
+            let entry = self.timers.get(*uid);
             entry.is_none_or(|entry| {
                 let light = !entry.timer.spec.durability.is_replicated();
                 !light && entry.shipped == entry.timer.revision
@@ -264,7 +264,7 @@ impl Base {
         };
         let outcomes = items.outcomes.extract_if(.., |(uid, ..)| !begun(uid));
         let outcomes: Vec<_> = outcomes.collect();
-        let known = |uid: &Uid| self.timers.get(uid).is_none_or(|entry| entry.shipped > 0);
+        let known = |uid: &Uid| self.timers.get(*uid).is_none_or(|entry| entry.shipped > 0);
         let past = items
             .past
             .extract_if(.., |(uid, _)| !told.contains(uid) && !known(uid));

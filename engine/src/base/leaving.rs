@@ -1,6 +1,6 @@
 //! Leaving: what only this node has is handed over in pieces, then it says goodbye and takes out what is the pool's.
 
-use super::handover::Left;
+use super::handover::{Handover, Left};
 use super::sleep::STOP_AFTER;
 use super::{Base, Effect, Entry, Stance};
 use crate::id::Uid;
@@ -76,10 +76,9 @@ impl Base {
     }
 
     fn part_some(&mut self) {
-        let given = self
-            .timers
-            .values()
-            .filter(|entry| self.is_given_away(entry));
+        let (handover, left_asleep) = (&self.handover, self.rest.left_asleep);
+        let given = self.timers.walk(None);
+        let given = given.filter(|entry| is_given_away(entry, handover, left_asleep));
         let given = given.map(|entry| entry.timer.uid).take(PARTED_MAX);
         let uids: Vec<Uid> = given.collect();
         for uid in &uids {
@@ -90,14 +89,14 @@ impl Base {
             self.effects.push(Effect::Stopped);
         }
     }
+}
 
-    /// Whether the pool has it now that the node has left: what could not be staged in time stays its own.
-    fn is_given_away(&self, entry: &Entry) -> bool {
-        let staged = entry.staged.filter(|_| self.handover.has(entry));
-        let staged = staged.is_some_and(|staged| staged.revision == entry.timer.revision);
-        // What is over is not staged: only its home remembers it.
-        let staged = staged || self.rest.left_asleep && !entry.timer.is_over();
-        let there = !entry.is_light() || entry.shipped > 0 || entry.held || staged;
-        entry.timer.is_movable() && there
-    }
+/// Whether the pool has it now that the node has left: what could not be staged in time stays its own.
+fn is_given_away(entry: &Entry, handover: &Handover, left_asleep: bool) -> bool {
+    let staged = entry.staged.filter(|_| handover.has(entry));
+    let staged = staged.is_some_and(|staged| staged.revision == entry.timer.revision);
+    // What is over is not staged: only its home remembers it.
+    let staged = staged || left_asleep && !entry.timer.is_over();
+    let there = !entry.is_light() || entry.shipped > 0 || entry.held || staged;
+    entry.timer.is_movable() && there
 }

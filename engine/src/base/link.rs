@@ -158,8 +158,7 @@ impl Base {
         if before == 0 {
             return;
         }
-        let uids: Vec<_> = self.timers.keys().copied().collect();
-        for uid in uids {
+        for uid in self.timers.uids_of(|_| true) {
             self.change(uid, |entry| {
                 entry.shipped = 0;
                 entry.held = false;
@@ -223,7 +222,7 @@ impl Base {
             self.clock.measure(now, sent, clock);
             self.others.told(rooms);
             for handler in self.others.roomy() {
-                self.queues.starved.look_by(&handler, now.boot);
+                self.look_by(&handler, now.boot);
             }
         }
     }

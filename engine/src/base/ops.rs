@@ -13,7 +13,6 @@ use crate::page;
 use crate::planted::{self, Fault};
 use crate::time::Now;
 use crate::timer::{Asked, Durability, NewTimer, Placement, Target, Timer};
-use std::ops::Bound::{Excluded, Unbounded};
 
 impl Base {
     pub(super) fn decide_op(&mut self, now: Now, origin: Origin, op: Op) {
@@ -60,7 +59,7 @@ impl Base {
         if elsewhere || self.awaited.contains(&new.uid) {
             return self.forward(origin, Op::Create(new));
         }
-        if let Some(timer) = self.timers.get(&new.uid).map(|entry| &entry.timer) {
+        if let Some(timer) = self.timers.get(new.uid).map(|entry| &entry.timer) {
             let answer = repeated(timer, &new);
             return self.answer(origin, answer);
         }
@@ -94,11 +93,7 @@ impl Base {
         if self.stance == Stance::Leaving || self.rest.is_stopping() {
             return self.answer(origin, self.unavailable("this node is leaving"));
         }
-        if let Some(holder) = self
-            .names
-            .get(&timer.name)
-            .and_then(|uid| self.timers.get(uid))
-        {
+        if let Some(holder) = self.timers.named(&timer.name) {
             if !holder.timer.is_over() {
                 let refusal = Refusal::Exists {
                     name: timer.name.clone(),
@@ -142,13 +137,13 @@ impl Base {
     }
 
     fn tell_news(&mut self, origin: Origin, after: Option<u64>, limit: u32) {
-        let look = |uid| self.timers.get(&uid).map(|entry| &entry.timer);
+        let look = |uid| self.timers.get(uid).map(|entry| &entry.timer);
         let news = self.feed.read(after, page::limit(limit), look);
         self.answer(origin, Answer::News(news));
     }
 
     fn look(&mut self, origin: Origin, name: &TimerName, op: &Op) {
-        let known = self.names.get(name).and_then(|uid| self.timers.get(uid));
+        let known = self.timers.named(name);
         match known {
             Some(entry) if self.owns(entry) || entry.stays_behind() || !self.link.is_open() => {
                 let answer = Answer::Timer(Box::new(entry.timer.clone()));
@@ -162,8 +157,8 @@ impl Base {
     fn forward_or(&mut self, origin: Origin, op: &Op, name: &TimerName) {
         let asked_by_owner = matches!(origin, Origin::Change(_));
         let own_name = name.node.as_ref() == Some(self.node());
-        let own_and_here = own_name && !self.names.contains_key(name) && !self.meta.handed_over;
-        if asked_by_owner && self.names.contains_key(name) {
+        let own_and_here = own_name && self.timers.named(name).is_none() && !self.meta.handed_over;
+        if asked_by_owner && self.timers.named(name).is_some() {
             // It is being handed over: neither side can change it just now.
             self.answer(origin, self.unavailable("it is on its way to the group"));
         } else if asked_by_owner || own_and_here {
@@ -193,15 +188,12 @@ impl Base {
     }
 
     /// The timers that the node has, in the order of their names.
-    fn named_after(&self, after: Option<&TimerName>) -> impl Iterator<Item = &Timer> {
-        let from = after.map_or(Unbounded, Excluded);
-        let uids = self.names.range((from, Unbounded)).map(|(_, uid)| uid);
-        let entries = uids.filter_map(|uid| self.timers.get(uid));
-        entries.map(|entry| &entry.timer)
+    fn named_after(&mut self, after: Option<&TimerName>) -> impl Iterator<Item = &Timer> {
+        self.timers.page(after).map(|entry| &entry.timer)
     }
 
     /// The ledger's list and the timers that only this node has, as one list.
-    pub(super) fn with_own_timers(&self, op: &Op, answer: Answer) -> Answer {
+    pub(super) fn with_own_timers(&mut self, op: &Op, answer: Answer) -> Answer {
         let (Op::List { after, limit }, Answer::List { timers, more }) = (op, answer) else {
             return self.silence();
         };
@@ -239,7 +231,7 @@ impl Base {
         if matches!(change, Change::Purge(_)) && self.forget_dead(uid, change) {
             return self.answer(origin, Answer::Done);
         }
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         let mut timer = entry.timer.clone();
@@ -257,7 +249,7 @@ impl Base {
             timer.note_dropped(unwritten.as_ref(), asked);
         }
         self.forget_dead(uid, change);
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         let revision = timer.revision;
@@ -275,7 +267,7 @@ impl Base {
     }
 
     fn cancel(&mut self, now: Now, origin: Origin, (uid, request): (Uid, u128)) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         let outcome = match entry.run {
@@ -304,14 +296,14 @@ impl Base {
 
     /// The timer of this name, if it is this node's to change just now.
     fn own_to_change(&self, name: &TimerName) -> Option<Uid> {
-        let entry = self.timers.get(self.names.get(name)?)?;
+        let entry = self.timers.named(name)?;
         let settled = entry.timer.is_movable() || self.stance != Stance::Parked;
         (self.owns(entry) && settled).then_some(entry.timer.uid)
     }
 
     /// A pinned timer of a parked node is changed once the node has resumed; anything else by its owner.
     fn change_elsewhere(&mut self, now: Now, origin: Origin, name: &TimerName, op: &Op) {
-        let known = self.names.get(name).and_then(|uid| self.timers.get(uid));
+        let known = self.timers.named(name);
         if known.is_some_and(|entry| !entry.timer.is_movable()) {
             self.desk.defer(origin, op.clone());
             return self.rouse(now);
@@ -326,7 +318,7 @@ impl Base {
         (uid, revision): (Uid, u64),
         answer: Answer,
     ) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         if self.is_committed(entry) && entry.shipped < revision {

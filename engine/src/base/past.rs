@@ -28,12 +28,14 @@ impl Base {
         self.feed.newest()
     }
 
-    /// Takes what the steps of a timer have noted.
-    pub(super) fn note_runs(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get_mut(&uid) else {
+    /// Takes up what the steps of a timer have noted.
+    pub(super) fn note_runs(&mut self, uid: Uid, noted: Vec<RunRecord>) {
+        if noted.is_empty() {
+            return;
+        }
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
-        let noted = entry.timer.take_noted();
         let (timer, durability) = (entry.timer.name.clone(), entry.timer.spec.durability);
         for run in noted {
             self.feed.ran(timer.clone(), run.clone());
@@ -52,7 +54,7 @@ impl Base {
     pub(super) fn past_to_store(&mut self) -> Vec<Key> {
         let unwritten = |entry: &Entry| !entry.timer.spec.durability.is_journalled();
         let runs = self.history.take_dirty().into_iter();
-        let runs = runs.filter(|(uid, _)| !self.timers.get(uid).is_some_and(unwritten));
+        let runs = runs.filter(|(uid, _)| !self.timers.get(*uid).is_some_and(unwritten));
         let runs = runs.map(|(uid, run)| Key::Run(uid, run));
         let farewells = self.departed.take_dirty().into_iter();
         runs.chain(farewells.map(Key::Farewell)).collect()
@@ -65,7 +67,7 @@ impl Base {
         cancel: Option<(u128, Cancelled)>,
         now: WallTime,
     ) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         let durable = entry.timer.spec.durability.is_journalled();
@@ -144,7 +146,7 @@ impl Base {
     /// What an answer about the past has to have beside what the coordinator knows. A timer is seen to have ended as
     /// soon as it has; its run is in a report, which may come after the question that follows.
     pub(super) fn untold(&self, op: &Op) -> Untold {
-        let about = |uid: &Uid| Some(self.timers.get(uid)?.timer.name.clone());
+        let about = |uid: &Uid| Some(self.timers.get(*uid)?.timer.name.clone());
         let untold = self.lane.untold();
         match op {
             Op::Runs {
@@ -152,8 +154,8 @@ impl Base {
                 before,
                 limit,
             } => {
-                let uid = self.names.get(name);
-                let of_it = untold.filter(|(it, _)| Some(it) == uid);
+                let uid = self.timers.named(name).map(|entry| entry.timer.uid);
+                let of_it = untold.filter(|(it, _)| Some(*it) == uid);
                 let older = of_it.filter(|(_, run)| before.is_none_or(|key| run.key() < key));
                 // Of two records of one run the later one counts.
                 let runs: BTreeMap<_, _> = older.map(|(_, run)| (run.key(), run)).collect();
@@ -213,7 +215,7 @@ impl Base {
         untold: Page<RunRecord>,
         answer: Answer,
     ) -> Answer {
-        let here = self.names.contains_key(name) || self.history.knows(name);
+        let here = self.timers.named(name).is_some() || self.history.knows(name);
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "what is not about runs is answered as it is"

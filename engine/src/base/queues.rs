@@ -1,15 +1,17 @@
-//! What waits for its time, and what is due and waits for a worker: by how it may begin, and by its handler.
+//! Where timers stand: what waits for its time, and what is due and waits for a worker, by how it may begin and by its
+//! handler.
 //!
 //! Timers of one sort may all begin just now, or none of them, so that the first of a line is the answer. Lines of
 //! different handlers do not delay each other: what is due for a handler without a worker stands in no other's way.
 
 use super::{Base, Entry};
 use crate::agenda::Agenda;
-use crate::id::Uid;
+use crate::id::{TimerName, Uid};
+use crate::shelf::{Shelf, Shelved};
 use crate::steps;
 use crate::time::{BootTime, WallTime};
 use crate::timer::{Effort, HandlerName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What of a timer itself says how it may begin, beside its time. All light timers may get into the ledger, or out of
 /// it, in one step: that changes how a sort stands, and no timer's line.
@@ -104,20 +106,132 @@ impl Base {
     }
 }
 
+/// The timers of a base, each in a line while something of it is due here, and in another queue beside that.
+pub(super) type Timers = Shelf<Entry, 2>;
+
+/// The lane of what is due here.
+const LINES: usize = 0;
+/// The lane of what else there is to know of times.
+const BESIDE: usize = 1;
+
+/// Where an entry stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Queue {
+    /// It waits for its time, and is begun when that has come.
+    Due(Sort, HandlerName),
+    /// It is due and waits for a free worker.
+    Starved(Sort, HandlerName),
+    /// It is movable, due or running here, and the ledger would count it: by when it would be due there.
+    Apart,
+    /// It has ended: by when it is forgotten.
+    Ended,
+}
+
 /// A timer's place in its line.
 pub(super) type Place = (WallTime, Uid);
 
-/// What waits for its time, and what has ended.
+impl Shelved for Entry {
+    type Queue = Queue;
+    const WALKED: bool = true;
+
+    fn uid(&self) -> Uid {
+        self.timer.uid
+    }
+
+    fn name(&self) -> &TimerName {
+        &self.timer.name
+    }
+
+    fn waits(&self, lane: usize) -> Option<(Queue, WallTime)> {
+        if lane == LINES {
+            return self.line();
+        }
+        let ended = self.timer.kept_until().filter(|_| !self.is_unshipped());
+        let ended = ended.map(|until| (Queue::Ended, until));
+        ended.or_else(|| Some((Queue::Apart, self.apart()?)))
+    }
+
+    fn is_stored(&self) -> bool {
+        self.timer.spec.durability.is_journalled()
+    }
+
+    fn group(queue: &Queue) -> Option<usize> {
+        match queue {
+            Queue::Due(sort, _) => Some(*sort as usize),
+            Queue::Starved(..) | Queue::Apart | Queue::Ended => None,
+        }
+    }
+}
+
+impl Entry {
+    /// The line that it stands in, and its time there.
+    pub(super) fn line(&self) -> Option<(Queue, WallTime)> {
+        let due = self.due()?;
+        let (sort, handler) = (self.sort(), self.timer.spec.handler.clone());
+        let line = match self.starved {
+            Some(_) => Queue::Starved(sort, handler),
+            None => Queue::Due(sort, handler),
+        };
+        Some((line, due))
+    }
+}
+
+impl Timers {
+    /// When the first of a sort is due that waits for its time.
+    pub(super) fn first_due(&self, sort: Sort) -> Option<WallTime> {
+        let mut heads = self.heads(LINES, sort as usize);
+        heads.next().map(|(due, _)| *due)
+    }
+
+    /// The lines of a sort whose first is due, those that are due first before the others.
+    pub(super) fn due_lines(
+        &self,
+        sort: Sort,
+        clock: WallTime,
+    ) -> impl Iterator<Item = (WallTime, Sort, HandlerName)> {
+        let heads = self.heads(LINES, sort as usize);
+        let due = heads.take_while(move |(due, _)| *due <= clock);
+        due.filter_map(|(due, queue)| match queue {
+            Queue::Due(sort, handler) => Some((*due, *sort, handler.clone())),
+            Queue::Starved(..) | Queue::Apart | Queue::Ended => None,
+        })
+    }
+
+    /// The first of a line.
+    pub(super) fn head(&self, line: &Queue) -> Option<Place> {
+        let (due, entry) = self.first(LINES, line)?;
+        Some((due, entry.timer.uid))
+    }
+
+    /// The first of what waits for a free worker of this handler.
+    pub(super) fn first_starved(&self, sort: Sort, handler: &HandlerName) -> Option<Place> {
+        self.head(&Queue::Starved(sort, handler.clone()))
+    }
+
+    /// How many wait for a free worker of this handler.
+    pub(super) fn starved(&self, handler: &HandlerName) -> usize {
+        let line = |sort| Queue::Starved(sort, handler.clone());
+        let lines = Sort::ALL.into_iter().map(line);
+        lines.map(|line| self.queue_len(LINES, &line)).sum()
+    }
+
+    /// The first of what is apart: by when it would be due at the ledger.
+    pub(super) fn first_apart(&self) -> Option<WallTime> {
+        self.first(BESIDE, &Queue::Apart).map(|(due, _)| due)
+    }
+
+    /// The first of what has ended, and by when it is forgotten.
+    pub(super) fn first_ended(&self) -> Option<Place> {
+        let (until, entry) = self.first(BESIDE, &Queue::Ended)?;
+        Some((until, entry.timer.uid))
+    }
+}
+
+/// Which timers have to be thought of for another reason than their time.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
-    /// What waits for its time, and is begun when that has come.
-    pub(super) due: Lines,
     /// What is due and waits for a free worker.
     pub(super) starved: Starved,
-    /// Movable timers that are due or running here and that the ledger would count: by when it would be due there.
-    pub(super) apart: BTreeSet<Place>,
-    /// What has ended, by when it is forgotten.
-    pub(super) ended: BTreeSet<Place>,
     /// Replicated timers whose newest revision the coordinator does not have.
     pub(super) unshipped: BTreeSet<Uid>,
     /// Timers of the lighter classes of which the coordinator has an older state: they were handed over once.
@@ -128,103 +242,25 @@ pub(super) struct Queues {
     pub(super) held: BTreeSet<Uid>,
 }
 
-/// Timers by sort and handler, each line in the order of due times.
-#[derive(Debug, Default)]
-pub(super) struct Lines([OfSort; Sort::ALL.len()]);
-
-#[derive(Debug, Default)]
-struct OfSort {
-    lines: BTreeMap<HandlerName, BTreeSet<Place>>,
-    /// When the first of each line is due.
-    heads: BTreeSet<(WallTime, HandlerName)>,
-}
-
-impl Lines {
-    pub(super) fn insert(&mut self, sort: Sort, handler: &HandlerName, place: Place) {
-        self.change(sort, handler, |line| line.insert(place));
-    }
-
-    pub(super) fn remove(&mut self, sort: Sort, handler: &HandlerName, place: Place) {
-        self.change(sort, handler, |line| line.remove(&place));
-    }
-
-    fn change(
-        &mut self,
-        sort: Sort,
-        handler: &HandlerName,
-        change: impl FnOnce(&mut BTreeSet<Place>) -> bool,
-    ) {
-        steps::visit();
-        let OfSort { lines, heads } = &mut self.0[sort as usize];
-        let line = match lines.get_mut(handler) {
-            Some(line) => line,
-            None => lines.entry(handler.clone()).or_default(),
-        };
-        let head = |line: &BTreeSet<Place>| line.first().map(|(due, _)| *due);
-        let before = head(line);
-        change(line);
-        let after = head(line);
-        if before == after {
-            return;
-        }
-        if let Some(due) = before {
-            heads.remove(&(due, handler.clone()));
-        }
-        match after {
-            Some(due) => drop(heads.insert((due, handler.clone()))),
-            None => drop(lines.remove(handler)),
-        }
-    }
-
-    /// When the first of a sort is due.
-    pub(super) fn first(&self, sort: Sort) -> Option<WallTime> {
-        self.0[sort as usize].heads.first().map(|(due, _)| *due)
-    }
-
-    /// The first of a line.
-    pub(super) fn head(&self, sort: Sort, handler: &HandlerName) -> Option<Place> {
-        self.0[sort as usize].lines.get(handler)?.first().copied()
-    }
-
-    /// The lines of a sort whose first is due, those that are due first before the others.
-    pub(super) fn due(
-        &self,
-        sort: Sort,
-        clock: WallTime,
-    ) -> impl Iterator<Item = (WallTime, Sort, HandlerName)> {
-        let heads = self.0[sort as usize].heads.iter();
-        let due = heads.take_while(move |(due, _)| *due <= clock);
-        due.map(move |(due, handler)| (*due, sort, handler.clone()))
-    }
-
-    fn has(&self, handler: &HandlerName) -> bool {
-        let mut sorts = self.0.iter();
-        sorts.any(|sort| sort.lines.contains_key(handler))
-    }
-}
-
-/// Due timers that wait for a worker.
+/// For which handlers due timers wait: those of which somebody does, and no others.
 #[derive(Debug, Default)]
 pub(super) struct Starved {
-    pub(super) lines: Lines,
-    /// Handlers that are waited for and may have a free worker: all that have one are among them.
+    /// Handlers that may have a free worker: all that have one are among them.
     roomy: BTreeSet<HandlerName>,
-    /// When to look whether others may run movable ones of a handler that is waited for.
+    /// When to look whether others may run movable ones of a handler.
     looks: Agenda<BootTime, HandlerName>,
 }
 
 impl Starved {
-    pub(super) fn remove(&mut self, sort: Sort, handler: &HandlerName, place: Place) {
-        self.lines.remove(sort, handler, place);
-        if !self.lines.has(handler) {
-            self.roomy.remove(handler);
-            self.looks.set(handler, None);
-        }
+    /// Nothing waits for this handler any more.
+    pub(super) fn forget(&mut self, handler: &HandlerName) {
+        self.roomy.remove(handler);
+        self.looks.set(handler, None);
     }
 
-    /// There may be a free worker of this handler now.
+    /// There may be a free worker of this handler now, and something waits for it.
     pub(super) fn note_room(&mut self, handler: &HandlerName) {
-        if self.lines.has(handler) && !self.roomy.contains(handler) {
+        if !self.roomy.contains(handler) {
             self.roomy.insert(handler.clone());
         }
     }
@@ -239,10 +275,10 @@ impl Starved {
         self.roomy.iter().inspect(|_| steps::visit())
     }
 
-    /// Others are to be looked for by then, if not before.
-    pub(super) fn look_by(&mut self, handler: &HandlerName, at: BootTime) {
+    /// Something waits for this handler: others are to be looked for by then, if not before.
+    fn look_by(&mut self, handler: &HandlerName, at: BootTime) {
         let before = self.looks.time_of(handler);
-        if before.is_none_or(|before| at < before) && self.lines.has(handler) {
+        if before.is_none_or(|before| at < before) {
             self.looks.set(handler, Some(at));
         }
     }
@@ -254,5 +290,21 @@ impl Starved {
 
     pub(super) fn next_look(&self) -> Option<BootTime> {
         self.looks.first()
+    }
+}
+
+impl Base {
+    /// There may be a free worker of this handler now.
+    pub(super) fn note_room(&mut self, handler: &HandlerName) {
+        if self.timers.starved(handler) > 0 {
+            self.queues.starved.note_room(handler);
+        }
+    }
+
+    /// Others are to be looked for by then, if not before, if something waits for this handler.
+    pub(super) fn look_by(&mut self, handler: &HandlerName, at: BootTime) {
+        if self.timers.starved(handler) > 0 {
+            self.queues.starved.look_by(handler, at);
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::handover::Handover;
 use super::lane::Lane;
 use super::link::Link;
 use super::others::Others;
-use super::queues::Queues;
+use super::queues::{Queues, Timers};
 use super::runs::Runs;
 use super::sleep::Rest;
 use super::tokens::Tokens;
@@ -21,7 +21,7 @@ use crate::ledger::Sum;
 use crate::record::{Key, Reader, Unreadable, decode, decode_timer};
 use crate::time::Now;
 use crate::timer::{RunRecord, Timer};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl Base {
     /// The base that the records describe; a new one if there are none.
@@ -55,7 +55,7 @@ impl Base {
         for fact in facts {
             base.restore(fact?.0);
         }
-        base.dirty.clear();
+        base.timers.order_names();
         base.feed = Feed::starting(now.wall);
         base.tokens = Tokens::recover(base.meta.token_ceiling);
         base.end_written_runs(now);
@@ -67,12 +67,7 @@ impl Base {
     fn end_written_runs(&mut self, now: Now) {
         let clock = self.clock.read(now);
         let node = self.config.node.clone();
-        let running = self
-            .timers
-            .values()
-            .filter(|entry| entry.timer.is_running());
-        let uids: Vec<_> = running.map(|entry| entry.timer.uid).collect();
-        for uid in uids {
+        for uid in self.timers.uids_of(|entry| entry.timer.is_running()) {
             self.change(uid, |entry| entry.timer.interrupt_all(&node, true, clock));
         }
     }
@@ -80,8 +75,7 @@ impl Base {
     fn empty(config: Config) -> Self {
         Self {
             meta: Meta::default(),
-            timers: BTreeMap::new(),
-            names: BTreeMap::new(),
+            timers: Timers::default(),
             queues: Queues::default(),
             gone: BTreeSet::new(),
             sum: Sum::default(),
@@ -113,7 +107,7 @@ impl Base {
     fn restore(&mut self, fact: Fact) {
         match fact {
             Fact::Meta(meta) => self.meta = meta,
-            Fact::Timer(entry) => self.insert(*entry),
+            Fact::Timer(entry) => self.restore_timer(*entry),
             Fact::Gone(uid) => {
                 self.gone.insert(uid);
             }

@@ -70,11 +70,9 @@ impl Base {
 
     /// Replicated timers that are told once more, as many as there is room for; none if all were.
     fn tell_some_again(&mut self, room: &mut Room) -> Option<Vec<Timer>> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let mut retelling = self.retelling.take()?;
-        let from = retelling.last.map_or(Unbounded, Excluded);
         let mut again = Vec::new();
-        for (uid, entry) in self.timers.range((from, Unbounded)) {
+        for entry in self.timers.walk(retelling.last) {
             if entry.timer.is_movable() && !entry.is_light() && !entry.held {
                 if !room.take(entry.timer.weight()) {
                     self.retelling = Some(retelling);
@@ -82,7 +80,7 @@ impl Base {
                 }
                 again.push(entry.timer.clone());
             }
-            retelling.last = Some(*uid);
+            retelling.last = Some(entry.timer.uid);
         }
         (!again.is_empty()).then_some(again)
     }
@@ -173,14 +171,13 @@ impl Base {
             .map(|timer| (timer.uid, timer))
             .collect();
         for timer in changed {
-            let echo =
-                self.timers.contains_key(&timer.uid) && told.get(&timer.uid) == Some(&&timer);
+            let echo = self.timers.contains(timer.uid) && told.get(&timer.uid) == Some(&&timer);
             // A cancellation is final; the coordinator only has not heard of it.
             if echo || self.gone.contains(&timer.uid) {
                 continue;
             }
             // Somebody has asked for it again, where nobody knew that it is no more.
-            if self.departed.get(timer.uid).is_some() && !self.timers.contains_key(&timer.uid) {
+            if self.departed.get(timer.uid).is_some() && !self.timers.contains(timer.uid) {
                 self.note_gone(timer.uid);
                 continue;
             }
@@ -198,7 +195,7 @@ impl Base {
             return;
         }
         for uid in held.iter().copied() {
-            if !self.timers.contains_key(&uid) {
+            if !self.timers.contains(uid) {
                 self.awaited.insert(uid);
             }
             self.change(uid, |entry| {
@@ -231,12 +228,11 @@ impl Base {
     fn forget_unlisted(&mut self, mut listed: BTreeSet<Uid>, resumed: &Resumed, handed_over: bool) {
         listed.extend(resumed.changed.iter().map(|timer| timer.uid));
         listed.extend(resumed.held.iter().copied());
-        let strange = self.timers.values().filter(|entry| {
+        let strange = self.timers.uids_of(|entry| {
             entry.timer.is_movable() && entry.shipped > 0 && !listed.contains(&entry.timer.uid)
         });
-        let strange: Vec<Uid> = strange.map(|entry| entry.timer.uid).collect();
         for uid in strange {
-            if !handed_over && self.timers.get(&uid).is_some_and(Entry::is_light) {
+            if !handed_over && self.timers.get(uid).is_some_and(Entry::is_light) {
                 self.own_what_left_the_ledger(&[uid]);
             } else {
                 self.remove(uid);
@@ -246,7 +242,7 @@ impl Base {
 
     /// Whether this is no news here. A pinned timer is run nowhere else, so what its home knows is the newest.
     fn has(&self, timer: &Timer) -> bool {
-        self.timers.get(&timer.uid).is_some_and(|entry| {
+        self.timers.get(timer.uid).is_some_and(|entry| {
             let newer =
                 entry.timer.generation >= timer.generation && entry.timer.token >= timer.token;
             let pinned = !timer.is_movable() && newer;

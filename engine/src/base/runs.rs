@@ -93,7 +93,7 @@ impl Base {
     /// A run is over: its place is free.
     fn end_run(&mut self, token: Token) -> Option<Flight> {
         let flight = self.runs.end(token)?;
-        self.queues.starved.note_room(&flight.run.handler);
+        self.note_room(&flight.run.handler);
         Some(flight)
     }
 
@@ -117,7 +117,7 @@ impl Base {
         // Nobody else runs a pinned timer: what became of it counts in any case.
         let pinned = self
             .timers
-            .get(&uid)
+            .get(uid)
             .is_some_and(|entry| !entry.timer.is_movable());
         if self.stance == Stance::Parking && !pinned {
             return self.runs.late.push((uid, token, outcome));
@@ -129,7 +129,7 @@ impl Base {
         // Between owning and owning again it is noted here, and the coordinator judges it with the tail.
         let apart = self.stance == Stance::Apart;
         let own = flight.own
-            && self.timers.get(&uid).is_some_and(|entry| {
+            && self.timers.get(uid).is_some_and(|entry| {
                 let settles = self.owns(entry) || apart && !entry.held;
                 entry.runs_here(token) && settles
             });
@@ -157,7 +157,7 @@ impl Base {
         let clock = self.clock.read(now);
         for (uid, token, outcome) in outcomes {
             let own = |entry: &Entry| self.owns(entry) && entry.timer.holds(*token);
-            if self.timers.get(uid).is_some_and(own) {
+            if self.timers.get(*uid).is_some_and(own) {
                 self.change(*uid, |entry| {
                     let settled = entry.timer.settle(*token, outcome, clock);
                     debug_assert!(settled.is_ok(), "a run under this token was just seen");
@@ -192,7 +192,7 @@ impl Base {
             return;
         };
         let written = |entry: &Entry| entry.timer.holds(token);
-        if flight.own && self.timers.get(&uid).is_some_and(written) {
+        if flight.own && self.timers.get(uid).is_some_and(written) {
             self.change(uid, |entry| entry.timer.unbegin(token));
         } else if flight.own {
             self.adjust(uid, |entry| entry.forget_run(token));
@@ -224,7 +224,7 @@ impl Base {
     fn give_up(&mut self, now: Now, flight: &Flight) {
         let (uid, token) = (flight.run.uid, flight.run.token);
         let written = |entry: &Entry| entry.timer.holds(token) && self.owns(entry);
-        if flight.own && self.timers.get(&uid).is_some_and(written) {
+        if flight.own && self.timers.get(uid).is_some_and(written) {
             let ended = self.clock.read(now);
             self.change(uid, |entry| {
                 let outcome = Outcome::Interrupted { died: false };

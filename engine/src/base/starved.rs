@@ -49,10 +49,10 @@ impl Base {
 
     /// Whether a pinned timer has waited for a worker that is here now.
     pub(super) fn may_end_starving(&self) -> bool {
-        let lines = &self.queues.starved.lines;
         let mut roomy = self.queues.starved.roomy();
         roomy.any(|handler| {
-            self.runs.is_free(handler) && lines.head(Sort::Pinned, handler).is_some()
+            let waits = self.timers.first_starved(Sort::Pinned, handler).is_some();
+            self.runs.is_free(handler) && waits
         })
     }
 
@@ -73,8 +73,8 @@ impl Base {
             Standing::Claimed => false,
         };
         let sorts = Sort::ALL.into_iter().filter(may_begin);
-        let lines = &self.queues.starved.lines;
-        let heads = sorts.filter_map(|sort| Some((lines.head(sort, handler)?, sort)));
+        let timers = &self.timers;
+        let heads = sorts.filter_map(|sort| Some((timers.first_starved(sort, handler)?, sort)));
         let first = heads.min();
         first.map(|((_, uid), sort)| (sort, uid))
     }
@@ -89,7 +89,7 @@ impl Base {
                 return;
             };
             if let Some(next) = self.look_for_others(now, &handler) {
-                self.queues.starved.look_by(&handler, next);
+                self.look_by(&handler, next);
             }
         }
     }
@@ -119,17 +119,15 @@ impl Base {
     fn first_to_claim(&self, handler: &HandlerName) -> Option<Uid> {
         let sorts = Sort::ONCE.into_iter();
         let sorts = sorts.filter(|sort| self.stands(*sort) == Standing::Claimed);
-        let lines = &self.queues.starved.lines;
-        let heads = sorts.filter_map(|sort| lines.head(sort, handler));
+        let heads = sorts.filter_map(|sort| self.timers.first_starved(sort, handler));
         heads.min().map(|(_, uid)| uid)
     }
 
     /// The timer of this handler that may be handed over first, and from when on.
     fn first_to_hand(&self, handler: &HandlerName) -> Option<(BootTime, Place)> {
         let wait = self.patience_for(handler);
-        let lines = &self.queues.starved.lines;
-        let heads = Sort::movable().filter_map(|sort| lines.head(sort, handler));
-        let since = |uid: Uid| self.timers.get(&uid).and_then(|entry| entry.starved);
+        let heads = Sort::movable().filter_map(|sort| self.timers.first_starved(sort, handler));
+        let since = |uid: Uid| self.timers.get(uid).and_then(|entry| entry.starved);
         heads
             .filter_map(|place| Some((since(place.1)? + wait, place)))
             .min()
@@ -157,7 +155,7 @@ impl Base {
     /// One of these timers came back, or has ended elsewhere: its place there is free.
     pub(super) fn note_came_back(&mut self, now: Now, handler: &HandlerName) {
         if self.others.give_room(handler) {
-            self.queues.starved.look_by(handler, now.boot);
+            self.look_by(handler, now.boot);
         }
     }
 
@@ -188,10 +186,10 @@ impl Base {
     pub(super) fn note_places(&mut self, now: Now, handlers: impl Iterator<Item = HandlerName>) {
         for handler in handlers {
             if self.runs.is_free(&handler) {
-                self.queues.starved.note_room(&handler);
+                self.note_room(&handler);
             }
             if !self.runs.places().contains_key(&handler) {
-                self.queues.starved.look_by(&handler, now.boot);
+                self.look_by(&handler, now.boot);
             }
         }
     }

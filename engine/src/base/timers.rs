@@ -1,14 +1,26 @@
 //! The timers of a base and the queues over them; every change of a timer goes through here.
 
-use super::queues::{Sort, Standing};
+use super::passing::Passing;
+use super::queues::{Queue, Sort, Standing};
 use super::starved::STARVE_MAX;
 use super::{Base, Entry, Known, Stance};
 use crate::id::Uid;
+use crate::intern::Interner;
 use crate::ledger::Sum;
 use crate::record::{Key, Record};
 use crate::time::{Millis, Now, WallTime};
 use crate::timer::{Durability, Effort, Timer};
 use serde::Serialize;
+
+/// What an entry is beside its times: in which sets it stands, and its part of the sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Roles {
+    unshipped: bool,
+    stale: bool,
+    there: bool,
+    held: bool,
+    sum: Option<Sum>,
+}
 
 impl Entry {
     pub(super) fn new(timer: Timer, shipped: u64) -> Self {
@@ -17,9 +29,27 @@ impl Entry {
             shipped,
             offered: false,
             held: false,
-            staged: None,
-            run: None,
-            starved: None,
+            passing: Passing::default(),
+        }
+    }
+
+    /// Makes a change, and shares what the changed timer has of its own since.
+    fn change<R>(&mut self, interner: &mut Interner, change: impl FnOnce(&mut Self) -> R) -> R {
+        let result = interner.share_again(self, |entry| &mut entry.timer, change);
+        self.passing.tidy();
+        result
+    }
+
+    /// What it is beside its times.
+    fn roles(&self) -> Roles {
+        let replicated = self.timer.spec.durability.is_replicated();
+        let counts = !self.held && Sum::counts(&self.timer);
+        Roles {
+            unshipped: self.is_unshipped(),
+            stale: self.is_stale_there(),
+            there: !replicated && (self.shipped > 0 || self.offered),
+            held: self.held,
+            sum: counts.then(|| Sum::of(&self.timer)),
         }
     }
 
@@ -32,7 +62,7 @@ impl Entry {
         }
     }
 
-    fn is_unshipped(&self) -> bool {
+    pub(super) fn is_unshipped(&self) -> bool {
         self.timer.spec.durability.is_replicated() && self.shipped < self.timer.revision
     }
 
@@ -59,13 +89,13 @@ impl Entry {
     }
 
     /// When something of it is due here; none if nothing is, or it is somebody else's to run.
-    fn due(&self) -> Option<WallTime> {
+    pub(super) fn due(&self) -> Option<WallTime> {
         let due = self.timer.due_while(self.flying());
         due.filter(|_| !self.held)
     }
 
     /// When it would be due at the ledger, if it is movable and due or running here: then it is in no queue by that.
-    fn apart(&self) -> Option<WallTime> {
+    pub(super) fn apart(&self) -> Option<WallTime> {
         let apart = self.starved.is_some() || self.run.is_some();
         let apart = apart && self.timer.is_movable() && !self.held;
         self.timer.due().filter(|_| apart)
@@ -95,11 +125,18 @@ impl Base {
     pub(super) fn insert(&mut self, mut entry: Entry) {
         let uid = entry.timer.uid;
         self.interner.share(&mut entry.timer);
-        self.delist(uid);
-        self.names.insert(entry.timer.name.clone(), uid);
-        self.timers.insert(uid, entry);
-        self.enlist(uid);
-        self.touch(uid);
+        let before = self.delist(uid);
+        self.timers.insert(entry);
+        self.enlist(uid, before);
+        self.feed.changed(uid);
+    }
+
+    /// Takes in what is in the journal already.
+    pub(super) fn restore_timer(&mut self, mut entry: Entry) {
+        let uid = entry.timer.uid;
+        self.interner.share(&mut entry.timer);
+        self.timers.restore(entry);
+        self.enlist(uid, Roles::default());
     }
 
     /// Changes one timer and keeps every queue right.
@@ -109,20 +146,24 @@ impl Base {
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
         let in_stage = self.meta.stage != 0;
-        let result = self.adjust(uid, |entry| {
+        let before = self.delist(uid);
+        let interner = &mut self.interner;
+        let changed = self.timers.change(uid, |entry| {
             let before = entry.timer.revision;
             let in_stage = in_stage && entry.is_light() && !entry.timer.is_over();
-            let result = change(entry);
+            let result = entry.change(interner, change);
             // The ledger has it as it was handed over. If the node loses its timers before the ledger has let go of
             // them, it has to tell what it changed since.
             if in_stage && entry.shipped == 0 && entry.timer.revision > before {
                 entry.shipped = before;
             }
-            result
+            (result, entry.timer.take_noted())
         });
-        self.touch(uid);
-        self.note_runs(uid);
-        result
+        self.enlist(uid, before);
+        self.feed.changed(uid);
+        let (result, noted) = changed?;
+        self.note_runs(uid, noted);
+        Some(result)
     }
 
     /// Changes what is not stored of a timer, and keeps every queue right.
@@ -131,106 +172,89 @@ impl Base {
         uid: Uid,
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
-        self.delist(uid);
-        let result = self.timers.get_mut(&uid).map(|entry| {
-            self.interner
-                .share_again(entry, |entry| &mut entry.timer, change)
-        });
-        self.enlist(uid);
+        let before = self.delist(uid);
+        let interner = &mut self.interner;
+        let result = self
+            .timers
+            .adjust(uid, |entry| entry.change(interner, change));
+        self.enlist(uid, before);
         result
     }
 
     pub(super) fn remove(&mut self, uid: Uid) -> Option<Entry> {
-        self.delist(uid);
-        let entry = self.timers.remove(&uid)?;
-        if self.names.get(&entry.timer.name) == Some(&uid) {
-            self.names.remove(&entry.timer.name);
-        }
-        if entry.timer.spec.durability.is_journalled() {
-            self.dirty.insert(Key::Timer(uid));
-        }
+        let before = self.delist(uid);
+        let entry = self.timers.remove(uid)?;
+        self.note_roles(uid, before, Roles::default());
         Some(entry)
     }
 
-    fn touch(&mut self, uid: Uid) {
-        self.feed.changed(uid);
-        let journalled = |entry: &Entry| entry.timer.spec.durability.is_journalled();
-        if self.timers.get(&uid).is_some_and(journalled) {
-            self.dirty.insert(Key::Timer(uid));
-        }
-    }
-
-    pub(super) fn enlist(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get(&uid) else {
-            return;
+    /// An entry is in its place after a change.
+    fn enlist(&mut self, uid: Uid, before: Roles) {
+        let Some(entry) = self.timers.get(uid) else {
+            return self.note_roles(uid, before, Roles::default());
         };
-        if entry.is_unshipped() {
-            self.queues.unshipped.insert(uid);
-        }
-        if entry.is_stale_there() {
-            self.queues.stale.insert(uid);
-        }
-        let replicated = entry.timer.spec.durability.is_replicated();
-        if !replicated && (entry.shipped > 0 || entry.offered) {
-            self.queues.there.insert(uid);
-        }
-        if entry.held {
-            self.queues.held.insert(uid);
-        } else if Sum::counts(&entry.timer) {
-            self.sum = self.sum.with(Sum::of(&entry.timer));
-        }
+        let roles = entry.roles();
         self.handover.enlist(entry);
-        if let Some(until) = entry.timer.kept_until().filter(|_| !entry.is_unshipped()) {
-            self.queues.ended.insert((until, uid));
-        }
-        if let Some(due) = entry.apart() {
-            self.queues.apart.insert((due, uid));
-        }
-        let Some(due) = entry.due() else {
-            return;
+        let starved = match entry.line() {
+            Some((Queue::Starved(sort, handler), _)) => {
+                entry.starved.map(|since| (sort, handler, since))
+            }
+            Some(_) | None => None,
         };
-        let (sort, handler) = (entry.sort(), &entry.timer.spec.handler);
-        let Some(since) = entry.starved else {
-            return self.queues.due.insert(sort, handler, (due, uid));
+        self.note_roles(uid, before, roles);
+        let Some((sort, handler, since)) = starved else {
+            return;
         };
         // Nobody has to be waited for if nobody is here, or if it is the coordinator who lets it begin.
         let claimed = self.stands(sort) == Standing::Claimed;
-        let patient = self.runs.places().contains_key(handler) && !claimed;
-        let starved = &mut self.queues.starved;
-        starved.lines.insert(sort, handler, (due, uid));
-        if self.runs.is_free(handler) {
-            starved.note_room(handler);
+        let patient = self.runs.places().contains_key(&handler) && !claimed;
+        if self.runs.is_free(&handler) {
+            self.note_room(&handler);
         }
         let wait = if patient { STARVE_MAX } else { Millis(0) };
         if sort != Sort::Pinned {
-            starved.look_by(handler, since + wait);
+            self.look_by(&handler, since + wait);
         }
     }
 
-    fn delist(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get(&uid) else {
-            return;
+    /// An entry is about to change, or to go. Returns what it was until now.
+    fn delist(&mut self, uid: Uid) -> Roles {
+        let Some(entry) = self.timers.get(uid) else {
+            return Roles::default();
         };
-        self.queues.unshipped.remove(&uid);
-        self.queues.stale.remove(&uid);
-        self.queues.there.remove(&uid);
-        self.queues.held.remove(&uid);
-        if !entry.held && Sum::counts(&entry.timer) {
-            self.sum = self.sum.without(Sum::of(&entry.timer));
-        }
         self.handover.delist(uid);
-        if let Some(until) = entry.timer.kept_until() {
-            self.queues.ended.remove(&(until, uid));
+        if let Some((Queue::Starved(_, handler), _)) = entry.line()
+            && self.timers.starved(&handler) == 1
+        {
+            self.queues.starved.forget(&handler);
         }
-        if let Some(due) = entry.apart() {
-            self.queues.apart.remove(&(due, uid));
+        entry.roles()
+    }
+
+    /// Most timers are nothing of this, neither before nor after a change: that costs nothing.
+    fn note_roles(&mut self, uid: Uid, before: Roles, after: Roles) {
+        if before == after {
+            return;
         }
-        if let Some(due) = entry.due() {
-            let (sort, handler) = (entry.sort(), &entry.timer.spec.handler);
-            match entry.starved {
-                Some(_) => self.queues.starved.remove(sort, handler, (due, uid)),
-                None => self.queues.due.remove(sort, handler, (due, uid)),
+        let queues = &mut self.queues;
+        let sets = [
+            (&mut queues.unshipped, before.unshipped, after.unshipped),
+            (&mut queues.stale, before.stale, after.stale),
+            (&mut queues.there, before.there, after.there),
+            (&mut queues.held, before.held, after.held),
+        ];
+        for (set, before, after) in sets {
+            match (before, after) {
+                (false, true) => drop(set.insert(uid)),
+                (true, false) => drop(set.remove(&uid)),
+                (false, false) | (true, true) => {}
             }
+        }
+        if let Some(sum) = before.sum {
+            self.sum = self.sum.without(sum);
+        }
+        if let Some(sum) = after.sum {
+            self.sum = self.sum.with(sum);
         }
     }
 
@@ -239,7 +263,7 @@ impl Base {
         let clock = self.clock.read(now);
         self.history.prune(clock);
         self.departed.prune(clock);
-        while let Some((until, uid)) = self.queues.ended.first().copied() {
+        while let Some((until, uid)) = self.timers.first_ended() {
             if until > clock {
                 return;
             }
@@ -259,14 +283,13 @@ impl Base {
 
     /// The earliest movable deadline that the ledger would compute for this node, knowing what it knows.
     pub(super) fn first_movable(&self) -> Option<WallTime> {
-        let apart = self.queues.apart.first().map(|(due, _)| *due);
-        let queued = Sort::movable().filter_map(|sort| self.queues.due.first(sort));
-        queued.chain(apart).min()
+        let queued = Sort::movable().filter_map(|sort| self.timers.first_due(sort));
+        queued.chain(self.timers.first_apart()).min()
     }
 
     /// When the node wakes by itself.
     pub(super) fn first_pinned(&self) -> Option<WallTime> {
-        self.queues.due.first(Sort::Pinned)
+        self.timers.first_due(Sort::Pinned)
     }
 
     pub(super) fn take_records(&mut self) -> Vec<Record> {
@@ -274,9 +297,12 @@ impl Base {
             self.meta.token_ceiling = ceiling;
             self.dirty.insert(Key::Meta);
         }
-        let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.extend(self.past_to_store());
-        dirty.iter().map(|key| self.record(key)).collect()
+        let timers = self.timers.take_changed().into_iter().map(Key::Timer);
+        let mut keys: Vec<Key> = timers.collect();
+        keys.extend(std::mem::take(&mut self.dirty));
+        keys.extend(self.past_to_store());
+        keys.sort_unstable();
+        keys.iter().map(|key| self.record(key)).collect()
     }
 
     fn record(&self, key: &Key) -> Record {
@@ -284,7 +310,7 @@ impl Base {
             value.map_or_else(|| Record::delete(key), |value| Record::put(key, value))
         }
         match key {
-            Key::Timer(uid) => match self.timers.get(uid) {
+            Key::Timer(uid) => match self.timers.get(*uid) {
                 Some(entry) => Record::put_timer(&entry.timer, &self.config.pool, &entry.known()),
                 None => Record::delete(key),
             },

@@ -144,11 +144,11 @@ impl Base {
     /// The first time on the clock that decides at which the base has something to do.
     fn next_wall(&self) -> Option<WallTime> {
         let sorts = Sort::movable().filter(|sort| self.may_fire(*sort));
-        let movable = sorts.filter_map(|sort| self.queues.due.first(sort)).min();
+        let movable = sorts.filter_map(|sort| self.timers.first_due(sort)).min();
         let pinned = self
             .first_pinned()
             .filter(|_| self.rest.pinned_since.is_none() && self.stance != Stance::Leaving);
-        let ended = self.queues.ended.first().map(|(until, _)| *until);
+        let ended = self.timers.first_ended().map(|(until, _)| until);
         [movable, pinned, self.alarm(), ended]
             .into_iter()
             .flatten()

@@ -1,13 +1,14 @@
 //! Many queues by time, of which an entry stands in at most one.
 //!
 //! A queue has a key, such as a home or a handler, and exists while something stands in it. What stands twice, as a
-//! timer that is due again while it runs, stands in two lanes.
+//! timer that is due again while it runs, stands in two lanes. Queues may be in groups: then the first of all queues of
+//! a group is found in one look, however many these are.
 
 use super::queue::{Number, Ordered, Queue, Slots, Stand};
 use super::slab::Slot;
 use crate::id::Uid;
 use crate::time::WallTime;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug)]
 pub(super) struct Lane<Q> {
@@ -16,6 +17,10 @@ pub(super) struct Lane<Q> {
     /// Numbers of queues that are empty, to be used again.
     spare: Vec<Number>,
     stands: Vec<Option<Stand>>,
+    /// In which group a queue is.
+    group: fn(&Q) -> Option<usize>,
+    /// By group: when the first of each queue is due.
+    heads: Vec<BTreeSet<(WallTime, Q)>>,
 }
 
 #[derive(Debug)]
@@ -25,13 +30,15 @@ struct Keyed<Q> {
     queue: Queue,
 }
 
-impl<Q> Default for Lane<Q> {
-    fn default() -> Self {
+impl<Q> Lane<Q> {
+    pub(super) fn new(group: fn(&Q) -> Option<usize>) -> Self {
         Self {
             numbers: BTreeMap::new(),
             queues: Vec::new(),
             spare: Vec::new(),
             stands: Vec::new(),
+            group,
+            heads: Vec::new(),
         }
     }
 }
@@ -53,7 +60,9 @@ impl<Q: Clone + Ord> Lane<Q> {
                     uid,
                 };
                 let queue = &mut self.queues[place_of(stand.queue)].queue;
-                return queue.move_to(stand, due, &mut slots);
+                let before = queue.first_due();
+                queue.move_to(stand, due, &mut slots);
+                return self.note_head(stand.queue, before);
             }
             (_, place) => place,
         };
@@ -85,6 +94,11 @@ impl<Q: Clone + Ord> Lane<Q> {
         self.numbers.keys()
     }
 
+    /// The queues of a group in which something stands, by when the first of each is due; of equal ones by their keys.
+    pub(super) fn heads(&self, group: usize) -> impl Iterator<Item = &(WallTime, Q)> {
+        self.heads.get(group).into_iter().flatten()
+    }
+
     fn is_in(&self, stand: Stand, key: &Q) -> bool {
         self.queues[place_of(stand.queue)].key.as_ref() == Some(key)
     }
@@ -99,7 +113,9 @@ impl<Q: Clone + Ord> Lane<Q> {
             stands: &mut self.stands,
             uid,
         };
+        let before = queue.first_due();
         queue.join((slot, due), number, &mut slots);
+        self.note_head(number, before);
     }
 
     fn leave(&mut self, stand: Stand, uid: impl Fn(Slot) -> Uid) {
@@ -108,13 +124,39 @@ impl<Q: Clone + Ord> Lane<Q> {
             stands: &mut self.stands,
             uid,
         };
+        let before = keyed.queue.first_due();
         keyed.queue.leave(stand, &mut slots);
+        self.note_head(stand.queue, before);
+        let keyed = &mut self.queues[place_of(stand.queue)];
         if keyed.queue.is_empty()
             && let Some(key) = keyed.key.take()
         {
             keyed.queue = Queue::default();
             self.numbers.remove(&key);
             self.spare.push(stand.queue);
+        }
+    }
+
+    /// The first of this queue was due at `before`, and may be another one now.
+    fn note_head(&mut self, number: Number, before: Option<WallTime>) {
+        let keyed = &self.queues[place_of(number)];
+        let after = keyed.queue.first_due();
+        if before == after {
+            return;
+        }
+        let Some(key) = &keyed.key else { return };
+        let Some(group) = (self.group)(key) else {
+            return;
+        };
+        if self.heads.len() <= group {
+            self.heads.resize_with(group + 1, BTreeSet::new);
+        }
+        let heads = &mut self.heads[group];
+        if let Some(before) = before {
+            heads.remove(&(before, key.clone()));
+        }
+        if let Some(after) = after {
+            heads.insert((after, key.clone()));
         }
     }
 

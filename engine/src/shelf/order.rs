@@ -1,4 +1,4 @@
-//! Entries by name, for pages: a crit-bit tree over the names, of twelve bytes an entry.
+//! Entries by name, for pages, or by uid, for walks: a crit-bit tree over the keys, of twelve bytes an entry.
 //!
 //! ```text
 //!          [bit 12]              a branch knows the first bit in which the names below it differ;
@@ -12,7 +12,7 @@
 //! enter the tree when someone reads, or one by one when the tail is full.
 
 use super::slab::Slot;
-use crate::id::{ID_LENGTH_MAX, TimerName};
+use super::spelled::Spelled;
 use crate::planted::{self, Fault};
 use crate::steps;
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 /// New entries that wait outside of the tree: a reader puts at most this many in order, in less than a millisecond.
 const TAIL_MAX: usize = 1_024;
 
-/// The entries in the order of their names.
+/// The entries in the order of their keys.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     tree: Tree,
@@ -34,59 +34,59 @@ pub(super) struct Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Ticket(u32);
 
-/// What the order asks of a slot: its name, and its ticket while it waits at the tail.
-pub(super) trait Named {
-    fn name(&self, slot: Slot) -> Option<&TimerName>;
+/// What the order asks of a slot: its key, and its ticket while it waits at the tail.
+pub(super) trait Keys {
+    fn key(&self, slot: Slot) -> Option<Spelled>;
     fn set_ticket(&mut self, slot: Slot, ticket: Option<Ticket>);
 }
 
 impl Order {
     /// Adds a slot, which waits at the tail from now on.
-    pub(super) fn add(&mut self, slot: Slot, names: &mut impl Named) {
-        self.add_of_many(slot, names);
+    pub(super) fn add(&mut self, slot: Slot, keys: &mut impl Keys) {
+        self.add_of_many(slot, keys);
         if self.tail.len() > TAIL_MAX {
-            self.enter_first(names);
+            self.enter_first(keys);
         }
     }
 
     /// Takes a slot out; `ticket` is that of one that waits at the tail.
-    pub(super) fn remove(&mut self, slot: Slot, ticket: Option<Ticket>, names: &impl Named) {
+    pub(super) fn remove(&mut self, slot: Slot, ticket: Option<Ticket>, keys: &impl Keys) {
         if let Some(ticket) = ticket {
             let at = ticket.0.wrapping_sub(self.first.0) as usize;
             if let Some(place) = self.tail.get_mut(at) {
                 *place = None;
             }
             self.close_gaps();
-        } else if let Some(name) = names.name(slot) {
-            self.tree.remove(&Spelled::of(name), slot);
+        } else if let Some(key) = keys.key(slot) {
+            self.tree.remove(&key, slot);
         }
     }
 
     /// Adds a slot of many: whoever adds the last one has all of them put in order.
-    pub(super) fn add_of_many(&mut self, slot: Slot, names: &mut impl Named) {
+    pub(super) fn add_of_many(&mut self, slot: Slot, keys: &mut impl Keys) {
         let last = u32::try_from(self.tail.len()).expect("there are no more than slots");
-        names.set_ticket(slot, Some(Ticket(self.first.0.wrapping_add(last))));
+        keys.set_ticket(slot, Some(Ticket(self.first.0.wrapping_add(last))));
         self.tail.push_back(Some(slot));
     }
 
     /// Puts everything in order that waits, so that [`Order::from`] tells all.
-    pub(super) fn enter_all(&mut self, names: &mut impl Named) {
+    pub(super) fn enter_all(&mut self, keys: &mut impl Keys) {
         if planted::is(Fault::ForgetTheTail) {
             return;
         }
         if self.tail.len() > TAIL_MAX {
-            self.sort_tail(names);
+            self.sort_tail(keys);
         }
         while !self.tail.is_empty() {
-            self.enter_first(names);
+            self.enter_first(keys);
         }
     }
 
     /// A way down the tree that resembles the last one is at hand, so that many enter sooner in their order. Most are
     /// told apart by the few bytes after what all of them begin with.
-    fn sort_tail(&mut self, names: &impl Named) {
+    fn sort_tail(&mut self, keys: &impl Keys) {
         let waiting = || self.tail.iter().flatten();
-        let spelled = |slot: &Slot| names.name(*slot).map(Spelled::of);
+        let spelled = |slot: &Slot| keys.key(*slot);
         let Some(first) = waiting().next().and_then(spelled) else {
             return;
         };
@@ -97,26 +97,27 @@ impl Order {
         let mut sorted: Vec<(Option<u128>, Slot)> = waiting().map(|it| (key(it), *it)).collect();
         steps::visits(sorted.len());
         sorted.sort_unstable_by(|(one, a), (other, b)| {
-            let exact = || names.name(*a).cmp(&names.name(*b));
+            let whole = |slot| keys.key(slot).map(|key| key.whole().to_vec());
+            let exact = || whole(*a).cmp(&whole(*b));
             one.cmp(other).then_with(exact)
         });
         self.tail = sorted.into_iter().map(|(_, slot)| Some(slot)).collect();
     }
 
-    /// The slots whose names come after `name`; also the one of this very name, if `itself` is to be told.
+    /// The slots whose keys come after `key`; also the one of this very key, if `itself` is to be told.
     pub(super) fn from<'a>(
         &'a self,
-        name: Option<&TimerName>,
+        key: Option<&Spelled>,
         itself: bool,
-        names: &impl Named,
+        keys: &impl Keys,
     ) -> InOrder<'a> {
         debug_assert!(
             self.tail.is_empty() || planted::any(),
             "asked before it is made"
         );
-        let stack = match name {
+        let stack = match key {
             None => self.tree.root.into_iter().collect(),
-            Some(name) => self.tree.seek(&Spelled::of(name), itself, names),
+            Some(key) => self.tree.seek(key, itself, keys),
         };
         InOrder {
             tree: &self.tree,
@@ -124,14 +125,14 @@ impl Order {
         }
     }
 
-    fn enter_first(&mut self, names: &mut impl Named) {
+    fn enter_first(&mut self, keys: &mut impl Keys) {
         let Some(first) = self.tail.front_mut() else {
             return;
         };
         if let Some(slot) = first.take() {
-            names.set_ticket(slot, None);
-            if let Some(name) = names.name(slot) {
-                self.tree.insert(&Spelled::of(name), slot, names);
+            keys.set_ticket(slot, None);
+            if let Some(key) = keys.key(slot) {
+                self.tree.insert(&key, slot, keys);
             }
         }
         self.close_gaps();
@@ -145,66 +146,6 @@ impl Order {
             self.tail.pop_front();
             self.first.0 = self.first.0.wrapping_add(1);
         }
-    }
-}
-
-/// The longest spelled name: three ids, a byte that says whether there is a node, and an end after each id.
-const SPELLED_MAX: usize = 3 * (ID_LENGTH_MAX + 1) + 1;
-
-/// A name as bytes that compare as the names do: each id ends with a byte below all of its own, and a name without a
-/// node comes before those with one.
-struct Spelled {
-    bytes: [u8; SPELLED_MAX],
-    len: usize,
-}
-
-impl Spelled {
-    fn of(name: &TimerName) -> Self {
-        let mut spelled = Self {
-            bytes: [0; SPELLED_MAX],
-            len: 0,
-        };
-        spelled.add(name.pool.as_str());
-        match &name.node {
-            None => spelled.put(&[1]),
-            Some(node) => {
-                spelled.put(&[2]);
-                spelled.add(node.as_str());
-            }
-        }
-        spelled.add(name.timer.as_str());
-        spelled
-    }
-
-    fn add(&mut self, id: &str) {
-        self.put(id.as_bytes());
-        self.len += 1;
-    }
-
-    fn put(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
-
-    /// The sixteen bytes from here on.
-    fn word(&self, at: usize) -> u128 {
-        let bytes = self.bytes.iter().skip(at).chain(std::iter::repeat(&0));
-        bytes
-            .take(16)
-            .fold(0, |word, byte| word << 8 | u128::from(*byte))
-    }
-
-    fn bit(&self, bit: u16) -> usize {
-        let byte = self.bytes[usize::from(bit / 8)];
-        usize::from(byte >> (7 - bit % 8) & 1)
-    }
-
-    /// The first bit in which they differ.
-    fn differs(&self, other: &Self) -> Option<u16> {
-        let len = self.len.max(other.len);
-        let at = (0..len).find(|at| self.bytes[*at] != other.bytes[*at])?;
-        let bit = (self.bytes[at] ^ other.bytes[at]).leading_zeros();
-        Some(u16::try_from(at * 8).expect("names are short") + bit as u16)
     }
 }
 
@@ -251,32 +192,32 @@ struct Tree {
 }
 
 impl Tree {
-    fn insert(&mut self, name: &Spelled, slot: Slot, names: &impl Named) {
-        let Some(nearest) = self.nearest(name) else {
+    fn insert(&mut self, key: &Spelled, slot: Slot, keys: &impl Keys) {
+        let Some(nearest) = self.nearest(key) else {
             self.root = Some(Link::leaf(slot));
             return;
         };
-        let other = names.name(nearest).map(Spelled::of);
-        let Some(bit) = other.and_then(|other| name.differs(&other)) else {
-            debug_assert!(false, "of two entries of a name only one is in the order");
+        let other = keys.key(nearest);
+        let Some(bit) = other.and_then(|other| key.differs(&other)) else {
+            debug_assert!(false, "of two entries of a key only one is in the order");
             return;
         };
         // The new branch comes where the names below still agree up to its bit.
-        let (above, below) = self.descend(name, bit);
+        let (above, below) = self.descend(key, bit);
         let mut arms = [below; 2];
-        arms[name.bit(bit)] = Link::leaf(slot);
+        arms[key.bit(bit)] = Link::leaf(slot);
         let branch = self.add(Branch { bit, arms });
         self.relink(above, branch);
     }
 
-    fn remove(&mut self, name: &Spelled, slot: Slot) {
+    fn remove(&mut self, key: &Spelled, slot: Slot) {
         let mut above = None;
         let mut last: Option<(usize, usize)> = None;
         let Some(mut link) = self.root else { return };
         while let End::Branch(at) = link.end() {
             steps::visit();
             above = last;
-            let arm = name.bit(self.branches[at].bit);
+            let arm = key.bit(self.branches[at].bit);
             last = Some((at, arm));
             link = self.branches[at].arms[arm];
         }
@@ -293,8 +234,8 @@ impl Tree {
         }
     }
 
-    /// The leaf at the end of a name's way: no other shares a longer beginning with it.
-    fn nearest(&self, name: &Spelled) -> Option<Slot> {
+    /// The leaf at the end of a key's way: no other shares a longer beginning with it.
+    fn nearest(&self, key: &Spelled) -> Option<Slot> {
         let mut link = self.root?;
         loop {
             match link.end() {
@@ -302,14 +243,14 @@ impl Tree {
                 End::Branch(at) => {
                     steps::visit();
                     let branch = &self.branches[at];
-                    link = branch.arms[name.bit(branch.bit)];
+                    link = branch.arms[key.bit(branch.bit)];
                 }
             }
         }
     }
 
-    /// The first link on a name's way that leads to nothing decided before `bit`, and the arm that it is.
-    fn descend(&self, name: &Spelled, bit: u16) -> (Option<(usize, usize)>, Link) {
+    /// The first link on a key's way that leads to nothing decided before `bit`, and the arm that it is.
+    fn descend(&self, key: &Spelled, bit: u16) -> (Option<(usize, usize)>, Link) {
         let mut above = None;
         let mut link = self.root.expect("only asked of a tree with a leaf");
         while let End::Branch(at) = link.end() {
@@ -318,7 +259,7 @@ impl Tree {
             if branch.bit > bit {
                 break;
             }
-            let arm = name.bit(branch.bit);
+            let arm = key.bit(branch.bit);
             above = Some((at, arm));
             link = branch.arms[arm];
         }
@@ -341,14 +282,14 @@ impl Tree {
         Link::branch(self.branches.len() - 1)
     }
 
-    /// What is still to be told, the next on top, when everything before `name` is left out.
-    fn seek(&self, name: &Spelled, itself: bool, names: &impl Named) -> Vec<Link> {
+    /// What is still to be told, the next on top, when everything before `key` is left out.
+    fn seek(&self, key: &Spelled, itself: bool, keys: &impl Keys) -> Vec<Link> {
         let mut stack = Vec::new();
-        let Some(nearest) = self.nearest(name) else {
+        let Some(nearest) = self.nearest(key) else {
             return stack;
         };
-        let other = names.name(nearest).map(Spelled::of);
-        let bit = other.and_then(|other| name.differs(&other));
+        let other = keys.key(nearest);
+        let bit = other.and_then(|other| key.differs(&other));
         let mut link = self.root.expect("it has a leaf");
         while let End::Branch(at) = link.end() {
             steps::visit();
@@ -356,20 +297,20 @@ impl Tree {
             if bit.is_some_and(|bit| branch.bit > bit) {
                 break;
             }
-            let arm = name.bit(branch.bit);
+            let arm = key.bit(branch.bit);
             if arm == 0 {
                 stack.push(branch.arms[1]);
             }
             link = branch.arms[arm];
         }
-        // Everything below differs from the name in this same bit: all of it comes after the name, or all before.
-        let comes_after = bit.map_or(itself, |bit| name.bit(bit) == 0);
+        // Everything below differs from the key in this same bit: all of it comes after the key, or all before.
+        let comes_after = bit.map_or(itself, |bit| key.bit(bit) == 0);
         stack.extend(comes_after.then_some(link));
         stack
     }
 }
 
-/// The slots of a tree from some name on; each costs what lies between it and the one before.
+/// The slots of a tree from some key on; each costs what lies between it and the one before.
 pub(super) struct InOrder<'a> {
     tree: &'a Tree,
     stack: Vec<Link>,

@@ -62,6 +62,10 @@ impl Queue {
         Some((WallTime(item.due), item.slot))
     }
 
+    pub(super) fn first_due(&self) -> Option<WallTime> {
+        self.heap.first().map(|item| WallTime(item.due))
+    }
+
     /// Adds a slot, which stands in no queue; `queue` is this queue's number.
     pub(super) fn join<F: Fn(Slot) -> Uid>(
         &mut self,

@@ -18,6 +18,7 @@ struct Card {
 
 impl Shelved for Card {
     type Queue = u8;
+    const WALKED: bool = true;
 
     fn uid(&self) -> Uid {
         self.uid
@@ -33,6 +34,10 @@ impl Shelved for Card {
 
     fn is_stored(&self) -> bool {
         self.stored
+    }
+
+    fn group(queue: &u8) -> Option<usize> {
+        (*queue > 0).then_some(3)
     }
 }
 
@@ -216,8 +221,23 @@ impl Both {
             assert_eq!(shelf.queue_len(lane, &queue), own.len());
             assert_eq!(shelf.queues(lane).any(|it| *it == queue), !own.is_empty());
         }
+        // The queues 1 and 2 are a group.
+        for lane in [0, 1] {
+            let first = |queue| Some((model.queue(lane, queue).first()?.0, queue));
+            let mut heads: Vec<(WallTime, u8)> = [1, 2].into_iter().filter_map(first).collect();
+            heads.sort_unstable();
+            assert!(shelf.heads(lane, 3).copied().eq(heads));
+            assert_eq!(shelf.heads(lane, 0).count(), 0);
+        }
         let page = shelf.page(None).map(|card| card.uid);
         assert_eq!(page.collect::<Vec<_>>(), model.page(None));
+        for after in [None, Some(uid(5)), Some(Uid(1 << 127))] {
+            let later = |card: &&Card| after.is_none_or(|after| card.uid > after);
+            assert!(shelf.walk(after).eq(model.entries.values().filter(later)));
+        }
+        let stored = model.entries.values().filter(|card| card.stored);
+        let stored = stored.map(|card| card.uid).collect::<Vec<_>>();
+        assert_eq!(shelf.uids_of(|card| card.stored), stored);
     }
 }
 
