@@ -2,14 +2,18 @@
 //!
 //! A timer remembers the requests that made and changed it; when it goes, what a repeated create or cancel has to
 //! be answered stays here, for as long as a request may be repeated.
+//!
+//! Every cancel of a busy node comes by here, so that a farewell is a place at the end of a ring and one entry in each
+//! of two hash tables. Places are in the order in which timers went. A clock that is set back makes that another order
+//! than that of times: then some are remembered longer than they have to be, and none shorter.
 
-use crate::hash;
 use crate::id::{TimerName, Uid};
 use crate::op::{Answer, Cancelled, Change, Op, Refusal};
+use crate::shelf::{Hashed, Index, Slot};
 use crate::time::{Millis, WallTime};
 use crate::timer::Timer;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 
 /// How long a request may be repeated.
 pub const REQUEST_KEPT: Millis = Millis(24 * 3_600_000);
@@ -22,10 +26,24 @@ const KEPT_MAX: usize = 65_536;
 
 #[derive(Debug, Default)]
 pub(crate) struct Departed {
-    timers: BTreeMap<Uid, Farewell>,
-    cancels: BTreeMap<u128, Uid>,
-    ages: BTreeSet<(WallTime, Uid)>,
-    dirty: BTreeSet<Uid>,
+    /// In the order in which they went; a gap where one was noted once more. The first and the last are none.
+    ring: VecDeque<Option<Place>>,
+    /// The number of the first place: later ones have higher numbers, until these begin anew.
+    first: u32,
+    uids: Index,
+    /// By the request that cancelled it.
+    cancels: Index,
+    /// Some came from a journal, which has them in another order.
+    unordered: bool,
+    dirty: Vec<Uid>,
+}
+
+#[derive(Debug)]
+struct Place {
+    uid: Uid,
+    farewell: Farewell,
+    /// It is in the journal, or will be at the end of the turn.
+    stored: bool,
 }
 
 /// How a timer went.
@@ -44,7 +62,7 @@ impl Farewell {
         Self {
             at,
             cancel,
-            name: hash::digest(name.to_string().as_bytes()),
+            name: name.digest(),
         }
     }
 }
@@ -68,29 +86,35 @@ impl Departed {
 
     /// Remembers how a timer went; `durable` if it is to be in the journal.
     fn note(&mut self, uid: Uid, farewell: Farewell, durable: bool) {
-        self.restore(uid, farewell);
+        self.put_in_order();
+        // The journal has what was noted before, and is told when that goes.
+        let before = self.forget(uid).is_some_and(|before| before.stored);
+        self.push(Place {
+            uid,
+            farewell,
+            stored: durable || before,
+        });
         if durable {
-            self.dirty.insert(uid);
+            self.dirty.push(uid);
         }
-        if self.ages.len() > KEPT_MAX
-            && let Some((_, uid)) = self.ages.first().copied()
-        {
-            self.remove(uid);
+        if self.ring.len() > KEPT_MAX {
+            self.remove_first();
         }
     }
 
     /// Remembers what is in the journal already.
     pub(crate) fn restore(&mut self, uid: Uid, farewell: Farewell) {
         self.forget(uid);
-        self.ages.insert((farewell.at, uid));
-        if let Some((request, _)) = farewell.cancel {
-            self.cancels.insert(request, uid);
-        }
-        self.timers.insert(uid, farewell);
+        self.push(Place {
+            uid,
+            farewell,
+            stored: true,
+        });
+        self.unordered = true;
     }
 
     pub(crate) fn get(&self, uid: Uid) -> Option<&Farewell> {
-        self.timers.get(&uid)
+        Some(&self.place(self.slot(uid)?)?.farewell)
     }
 
     /// The answer to a request about a timer that is no more, if it was done before.
@@ -102,9 +126,9 @@ impl Departed {
                 request,
                 change,
             } => {
-                let farewell = self.timers.get(self.cancels.get(request)?)?;
+                let farewell = &self.place(self.cancel(*request)?)?.farewell;
                 let (_, outcome) = farewell.cancel?;
-                let same = hash::digest(name.to_string().as_bytes()) == farewell.name;
+                let same = name.digest() == farewell.name;
                 Some(match same && *change == Change::Cancel {
                     true => Answer::Cancelled(outcome),
                     false => Answer::Refused(used_before()),
@@ -122,41 +146,124 @@ impl Departed {
 
     /// The timer that this request has cancelled.
     pub(crate) fn cancelled_by(&self, request: u128) -> Option<Uid> {
-        self.cancels.get(&request).copied()
+        Some(self.place(self.cancel(request)?)?.uid)
     }
 
-    pub(crate) fn take_dirty(&mut self) -> BTreeSet<Uid> {
-        std::mem::take(&mut self.dirty)
+    /// Whose record has changed since the last call, in the order of identities.
+    pub(crate) fn take_dirty(&mut self) -> Vec<Uid> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        dirty
     }
 
     /// Forgets what nobody may ask again, so much of it as one turn may.
     pub(crate) fn prune(&mut self, now: WallTime) {
+        self.put_in_order();
         for _ in 0..PRUNED_IN_TURN_MAX {
-            let oldest = self.ages.first().copied();
-            let Some((_, uid)) = oldest.filter(|(at, _)| *at + REQUEST_KEPT <= now) else {
+            let oldest = self.ring.front().and_then(Option::as_ref);
+            if !oldest.is_some_and(|oldest| oldest.farewell.at + REQUEST_KEPT <= now) {
                 return;
+            }
+            self.remove_first();
+        }
+    }
+
+    /// What came from a journal is put in the order of its times, once.
+    fn put_in_order(&mut self) {
+        if !std::mem::take(&mut self.unordered) {
+            return;
+        }
+        let mut places: Vec<Place> = std::mem::take(&mut self.ring)
+            .into_iter()
+            .flatten()
+            .collect();
+        places.sort_unstable_by_key(|place| (place.farewell.at, place.uid));
+        self.uids = Index::default();
+        self.cancels = Index::default();
+        for place in places {
+            self.push(place);
+        }
+    }
+
+    fn push(&mut self, place: Place) {
+        let count = u32::try_from(self.ring.len()).expect("there are at most a few too many");
+        let slot = Slot::at(self.first.wrapping_add(count) as usize);
+        let uid = Hashed::of(&place.uid);
+        let cancel = place.farewell.cancel.map(|(request, _)| request);
+        self.ring.push_back(Some(place));
+        if let Some(request) = cancel {
+            let hashed = Hashed::of(&request);
+            if let Some(older) = self.cancel(request) {
+                self.cancels.remove(hashed, older);
+            }
+            let (ring, first) = (&self.ring, self.first);
+            let again = |slot| {
+                let cancel = place_at(ring, first, slot).and_then(|it| it.farewell.cancel);
+                cancel.map(|(request, _)| Hashed::of(&request))
             };
-            self.remove(uid);
+            self.cancels.add(hashed, slot, |slot| {
+                again(slot).expect("who stands there was cancelled")
+            });
+        }
+        let (ring, first) = (&self.ring, self.first);
+        let again = |slot| place_at(ring, first, slot).map(|it| Hashed::of(&it.uid));
+        self.uids.add(uid, slot, |slot| {
+            again(slot).expect("who stands there has a place")
+        });
+    }
+
+    fn remove_first(&mut self) {
+        let first = self.ring.front().and_then(Option::as_ref);
+        if let Some(uid) = first.map(|place| place.uid)
+            && let Some(place) = self.forget(uid)
+            && place.stored
+        {
+            self.dirty.push(uid);
         }
     }
 
-    fn remove(&mut self, uid: Uid) {
-        if self.forget(uid) {
-            self.dirty.insert(uid);
+    /// Takes it out, if it is remembered.
+    fn forget(&mut self, uid: Uid) -> Option<Place> {
+        let slot = self.slot(uid)?;
+        self.uids.remove(Hashed::of(&uid), slot);
+        let place = self.ring.get_mut(at(self.first, slot))?.take()?;
+        if let Some((request, _)) = place.farewell.cancel {
+            self.cancels.remove(Hashed::of(&request), slot);
         }
+        while self.ring.back().is_some_and(Option::is_none) {
+            self.ring.pop_back();
+        }
+        while self.ring.front().is_some_and(Option::is_none) {
+            self.ring.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        Some(place)
     }
 
-    /// Returns whether it was remembered.
-    fn forget(&mut self, uid: Uid) -> bool {
-        let Some(farewell) = self.timers.remove(&uid) else {
-            return false;
-        };
-        self.ages.remove(&(farewell.at, uid));
-        if let Some((request, _)) = farewell.cancel {
-            self.cancels.remove(&request);
-        }
-        true
+    fn slot(&self, uid: Uid) -> Option<Slot> {
+        let is_it = |slot| self.place(slot).is_some_and(|place| place.uid == uid);
+        self.uids.find(Hashed::of(&uid), is_it)
     }
+
+    /// The last that this request has cancelled.
+    fn cancel(&self, request: u128) -> Option<Slot> {
+        let of = |place: &Place| place.farewell.cancel.map(|(request, _)| request);
+        let is_it = |slot| self.place(slot).and_then(of) == Some(request);
+        self.cancels.find(Hashed::of(&request), is_it)
+    }
+
+    fn place(&self, slot: Slot) -> Option<&Place> {
+        place_at(&self.ring, self.first, slot)
+    }
+}
+
+fn place_at(ring: &VecDeque<Option<Place>>, first: u32, slot: Slot) -> Option<&Place> {
+    ring.get(at(first, slot))?.as_ref()
+}
+
+fn at(first: u32, slot: Slot) -> usize {
+    slot.number().wrapping_sub(first) as usize
 }
 
 /// The answer to a repeated create whose timer is no more.
@@ -215,7 +322,7 @@ mod tests {
         departed.prune(WallTime(4) + REQUEST_KEPT);
         assert!(departed.get(Uid(1)).is_some());
         departed.prune(WallTime(5) + REQUEST_KEPT);
-        assert!(departed.get(Uid(1)).is_none() && departed.ages.is_empty());
+        assert!(departed.get(Uid(1)).is_none() && departed.ring.is_empty());
     }
 
     #[test]
@@ -230,5 +337,50 @@ mod tests {
             departed.note(Uid(number.unsigned_abs().into()), farewell, false);
         }
         assert!(departed.get(Uid(0)).is_none() && departed.get(Uid(1)).is_some());
+    }
+
+    fn farewell(at: i64, request: u128) -> Farewell {
+        Farewell {
+            at: WallTime(at),
+            cancel: Some((request, Cancelled::Cancelled)),
+            name: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_never_stored_is_not_taken_back() {
+        let mut departed = Departed::default();
+        departed.note(Uid(1), farewell(1, 1), false);
+        departed.note(Uid(2), farewell(2, 2), true);
+        assert_eq!(departed.take_dirty(), [Uid(2)]);
+        departed.prune(WallTime(9) + REQUEST_KEPT);
+        assert_eq!(departed.take_dirty(), [Uid(2)]);
+        assert!(departed.ring.is_empty() && departed.cancelled_by(1).is_none());
+    }
+
+    #[test]
+    fn what_comes_from_a_journal_goes_by_its_age() {
+        let mut departed = Departed::default();
+        for (uid, at) in [(1, 30), (2, 10), (3, 20)] {
+            departed.restore(Uid(uid), farewell(at, uid));
+        }
+        departed.note(Uid(4), farewell(40, 4), true);
+        departed.prune(WallTime(20) + REQUEST_KEPT);
+        let known = (1..=4).filter(|uid| departed.get(Uid(*uid)).is_some());
+        assert_eq!(known.collect::<Vec<_>>(), [1, 4]);
+        assert_eq!(departed.cancelled_by(1), Some(Uid(1)));
+        assert_eq!(departed.cancelled_by(2), None);
+        assert_eq!(departed.take_dirty(), [2, 3, 4].map(Uid));
+    }
+
+    #[test]
+    fn one_that_goes_again_and_again_takes_no_more_room() {
+        let mut departed = Departed::default();
+        departed.note(Uid(1), farewell(0, 1), false);
+        for number in 0..3 * KEPT_MAX as i64 {
+            departed.note(Uid(2), farewell(number, 2), false);
+        }
+        assert!(departed.ring.len() <= KEPT_MAX);
+        assert_eq!(departed.cancelled_by(2), Some(Uid(2)));
     }
 }

@@ -6,6 +6,7 @@ mod text;
 
 pub(crate) use text::{Shared, as_text};
 
+use crate::hash;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -145,6 +146,9 @@ pub struct TimerName {
     pub timer: TimerId,
 }
 
+/// The longest name as text: three ids, and what stands before each.
+const TEXT_MAX: usize = 3 * ID_LENGTH_MAX + 21;
+
 /// A name as it is written down.
 #[derive(Serialize, Deserialize)]
 struct Parts {
@@ -158,6 +162,25 @@ impl TimerName {
     #[must_use]
     pub fn new(pool: PoolId, node: Option<NodeId>, timer: TimerId) -> Self {
         Self::within(Arc::new(Scope { pool, node }), timer)
+    }
+
+    /// A hash of it as text, without making the text.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut text = [0; TEXT_MAX];
+        let mut length = 0;
+        let mut put = |part: &str| {
+            text[length..length + part.len()].copy_from_slice(part.as_bytes());
+            length += part.len();
+        };
+        put("pools/");
+        put(self.pool.as_str());
+        if let Some(node) = &self.node {
+            put("/nodes/");
+            put(node.as_str());
+        }
+        put("/timers/");
+        put(self.timer.as_str());
+        hash::digest(&text[..length])
     }
 
     pub(crate) fn within(scope: Arc<Scope>, timer: TimerId) -> Self {
@@ -288,5 +311,22 @@ pub struct RunId(pub u64);
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_a_name_is_that_of_its_text() {
+        let longest = "x".repeat(ID_LENGTH_MAX);
+        for (node, timer) in [("n1", "t1"), (&*longest, &*longest)] {
+            for node in [None, Some(NodeId::new(node).unwrap())] {
+                let pool = PoolId::new(&longest).unwrap();
+                let name = TimerName::new(pool, node, TimerId::new(timer).unwrap());
+                assert_eq!(name.digest(), hash::digest(name.to_string().as_bytes()));
+            }
+        }
     }
 }

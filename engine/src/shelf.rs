@@ -20,13 +20,15 @@ mod spelled;
 
 use crate::id::{TimerName, Uid};
 use crate::time::WallTime;
-use index::{Hashed, Index};
 use lane::Lane;
 use order::{Keys, Order, Ticket};
-use slab::{Slab, Slot};
+use slab::Slab;
 use spelled::Spelled;
 use std::collections::BTreeSet;
 use std::fmt;
+
+pub(crate) use index::{Hashed, Index};
+pub(crate) use slab::Slot;
 
 /// What a shelf asks of its entries.
 pub trait Shelved {

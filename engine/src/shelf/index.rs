@@ -21,16 +21,16 @@ const SHARDS: usize = 256;
 const SEED: u64 = 0x646f_726d_6f75_7365;
 
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     shards: Box<[HashTable<Slot>]>,
 }
 
 /// The hash of a key, computed once for the steps of one operation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hashed(u64);
+pub(crate) struct Hashed(u64);
 
 impl Hashed {
-    pub(super) fn of(key: &impl Hash) -> Self {
+    pub(crate) fn of(key: &impl Hash) -> Self {
         Self(FixedState::with_seed(SEED).hash_one(key))
     }
 
@@ -50,19 +50,19 @@ impl Default for Index {
 
 impl Index {
     /// The slot under this hash for which `is_it` holds.
-    pub(super) fn find(&self, hashed: Hashed, is_it: impl Fn(Slot) -> bool) -> Option<Slot> {
+    pub(crate) fn find(&self, hashed: Hashed, is_it: impl Fn(Slot) -> bool) -> Option<Slot> {
         let shard = &self.shards[hashed.shard()];
         shard.find(hashed.0, |slot| is_it(*slot)).copied()
     }
 
     /// Adds a slot whose key is not in the index; `again` hashes the key of any slot that is.
-    pub(super) fn add(&mut self, hashed: Hashed, slot: Slot, again: impl Fn(Slot) -> Hashed) {
+    pub(crate) fn add(&mut self, hashed: Hashed, slot: Slot, again: impl Fn(Slot) -> Hashed) {
         let shard = &mut self.shards[hashed.shard()];
         shard.insert_unique(hashed.0, slot, |slot| again(*slot).0);
     }
 
     /// Takes this very slot out.
-    pub(super) fn remove(&mut self, hashed: Hashed, slot: Slot) {
+    pub(crate) fn remove(&mut self, hashed: Hashed, slot: Slot) {
         let shard = &mut self.shards[hashed.shard()];
         if let Ok(found) = shard.find_entry(hashed.0, |other| *other == slot) {
             found.remove();

@@ -1,17 +1,18 @@
 //! Entries in one place each, under small numbers that are used again.
 //!
 //! Entries lie in chunks, so that growing never moves them: no turn pays for copying a million timers. A [`Slot`]
-//! never leaves the shelf; whoever holds one there lets go of it before the entry is removed.
+//! never leaves the shelf; whoever holds one there lets go of it before the entry is removed. Others number places of
+//! their own with it, for an index over these.
 
 /// Entries in a chunk.
 const CHUNK: usize = 1_024;
 
 /// The place of an entry, used again after the entry is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slot(u32);
+pub(crate) struct Slot(u32);
 
 impl Slot {
-    pub(super) fn at(index: usize) -> Self {
+    pub(crate) fn at(index: usize) -> Self {
         Self(u32::try_from(index).expect("four thousand million timers do not fit into a machine"))
     }
 
@@ -19,8 +20,8 @@ impl Slot {
         self.0 as usize
     }
 
-    /// The number itself, for links that share a word with something else.
-    pub(super) fn number(self) -> u32 {
+    /// The number itself, for links that share a word with something else, and for places that begin anew.
+    pub(crate) fn number(self) -> u32 {
         self.0
     }
 }
