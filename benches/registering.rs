@@ -1,7 +1,7 @@
 //! What it costs to register a timer and cancel it again, as ratios against peers in the same run.
 //!
 //! The claim is that on an awake node this costs almost nothing: `base` is the engine's own work for one
-//! EPHEMERAL timer. Its peers are tokio's timer queue, which keeps no name, and one durable write per timer,
+//! EPHEMERAL timer, whose requests are there already. Its peers are tokio's timer queue, which keeps no name, and one durable write per timer,
 //! as a queue in a database makes it. LOCAL timers share a durable write: `journal` writes them a hundred at
 //! a time.
 
@@ -105,13 +105,18 @@ fn register_and_cancel(criterion: &mut Criterion) {
         }
         group.bench_function(*named, |bencher| {
             let (mut base, mut number) = (base_with(*resident), *resident);
-            bencher.iter(|| {
+            let mut inputs = || {
                 number += 1;
                 let create = Op::Create(Box::new(new_timer(number)));
                 let cancel = Op::cancel(name(number));
-                perform(base.handle(now(), vec![Input::Asked { ask: 1, op: create }]));
-                perform(base.handle(now(), vec![Input::Asked { ask: 2, op: cancel }]));
-            });
+                let create = vec![Input::Asked { ask: 1, op: create }];
+                (create, vec![Input::Asked { ask: 2, op: cancel }])
+            };
+            let pair = |(create, cancel)| {
+                perform(base.handle(now(), create));
+                perform(base.handle(now(), cancel));
+            };
+            bencher.iter_batched(&mut inputs, pair, BatchSize::SmallInput);
         });
     }
     group.bench_function("peer: tokio DelayQueue", |bencher| {
@@ -121,10 +126,11 @@ fn register_and_cancel(criterion: &mut Criterion) {
         let runtime = runtime.expect("a runtime");
         let _inside = runtime.enter();
         let mut queue = tokio_util::time::DelayQueue::new();
-        bencher.iter(|| {
-            let key = queue.insert(new_timer(1), std::time::Duration::from_secs(30));
+        let pair = |timer| {
+            let key = queue.insert(timer, std::time::Duration::from_secs(30));
             black_box(queue.remove(&key));
-        });
+        };
+        bencher.iter_batched(|| new_timer(1), pair, BatchSize::SmallInput);
     });
     group.finish();
 }

@@ -126,7 +126,8 @@ impl Departed {
                 request,
                 change,
             } => {
-                let farewell = &self.place(self.cancel(*request)?)?.farewell;
+                let request = Some(*request).filter(|request| *request != 0)?;
+                let farewell = &self.place(self.cancel(request)?)?.farewell;
                 let (_, outcome) = farewell.cancel?;
                 let same = name.digest() == farewell.name;
                 Some(match same && *change == Change::Cancel {
@@ -162,7 +163,7 @@ impl Departed {
         self.put_in_order();
         for _ in 0..PRUNED_IN_TURN_MAX {
             let oldest = self.ring.front().and_then(Option::as_ref);
-            if !oldest.is_some_and(|oldest| oldest.farewell.at + REQUEST_KEPT <= now) {
+            if oldest.is_none_or(|oldest| oldest.farewell.at + REQUEST_KEPT > now) {
                 return;
             }
             self.remove_first();

@@ -5,7 +5,7 @@
 //! use as are in use, and nothing is ever walked over as a whole.
 
 use crate::id::{NodeId, Scope};
-use crate::timer::{Kind, Timer};
+use crate::timer::{Common, Kind, NewTimer, Timer};
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
@@ -45,6 +45,21 @@ impl Interner {
             self.share(timer);
         }
         result
+    }
+
+    /// What a new timer that is registered at `home` has in common with others, as these have it: most have what the
+    /// one before had, and then nothing is made.
+    pub(crate) fn common(&mut self, new: &NewTimer, home: Option<NodeId>) -> Common {
+        let kind = self.kinds.last.as_ref().filter(|last| new.is_of(last));
+        let scope = self.scopes.last.as_ref();
+        let scope = scope.filter(|last| new.is_within(last, home.as_ref()));
+        Common {
+            scope: scope
+                .cloned()
+                .unwrap_or_else(|| Arc::new(new.scope(home.as_ref()))),
+            kind: kind.cloned().unwrap_or_else(|| Arc::new(new.kind())),
+            home,
+        }
     }
 
     /// The same kind as others have it.
@@ -105,7 +120,9 @@ impl<T: Counted> Known<T> {
         if let Some(last) = &self.last
             && (last.is(one) || last == one)
         {
-            one.clone_from(last);
+            if !last.is(one) {
+                one.clone_from(last);
+            }
             return;
         }
         match self.all.get(one) {

@@ -137,10 +137,12 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         self.slab.get(self.slot_named(name, Hashed::of(name))?)
     }
 
-    /// Puts an entry in, in place of one of the same identity, and under its name in place of whoever had it.
-    pub fn insert(&mut self, entry: E) {
+    /// Puts an entry in, in place of one of the same identity, and under its name in place of whoever had it. Returns
+    /// the one of the same identity.
+    pub fn insert(&mut self, entry: E) -> Option<E> {
         let uid = entry.uid();
-        let (slot, known) = self.put(entry);
+        let (slot, replaced) = self.put(entry);
+        let known = replaced.is_some();
         let unwritten = !known && !self.removed.contains(&uid);
         self.marks[slot.index()].unwritten |= unwritten;
         self.mark(slot);
@@ -150,15 +152,16 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
             let (walk, mut uids) = self.walk_and_uids();
             walk.add(slot, &mut uids);
         }
+        replaced
     }
 
     /// Puts an entry in that is in the journal already: one of many, whose names are put in order after the last one by
     /// [`Shelf::order_names`].
     pub fn restore(&mut self, entry: E) {
-        let (slot, known) = self.put(entry);
+        let (slot, replaced) = self.put(entry);
         let (order, mut names) = self.order_and_names();
         order.add_of_many(slot, &mut names);
-        if E::WALKED && !known {
+        if E::WALKED && replaced.is_none() {
             let (walk, mut uids) = self.walk_and_uids();
             walk.add_of_many(slot, &mut uids);
         }
@@ -224,23 +227,20 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         uids
     }
 
-    /// Returns where it is, and whether there was one of the same identity.
-    fn put(&mut self, entry: E) -> (Slot, bool) {
+    /// Returns where it is, and what was there of the same identity.
+    fn put(&mut self, entry: E) -> (Slot, Option<E>) {
         let hashed = Hashed::of(&entry.uid());
-        let known = self.slot_of(entry.uid(), hashed);
-        let slot = match known {
+        let (slot, replaced) = match self.slot_of(entry.uid(), hashed) {
             Some(slot) => {
                 self.unname(slot);
-                if let Some(old) = self.slab.get_mut(slot) {
-                    *old = entry;
-                }
-                slot
+                let place = self.slab.get_mut(slot);
+                (slot, place.map(|place| std::mem::replace(place, entry)))
             }
-            None => self.insert_new(entry, hashed),
+            None => (self.insert_new(entry, hashed), None),
         };
         self.take_name(slot);
         self.stand(slot);
-        (slot, known.is_some())
+        (slot, replaced)
     }
 
     fn insert_new(&mut self, entry: E, hashed: Hashed) -> Slot {

@@ -36,6 +36,7 @@ mod target;
 mod tests;
 mod told;
 
+pub(crate) use accept::Common;
 pub use aside::{Aside, Awaits, Remembered};
 pub(crate) use change::Asked;
 pub(crate) use compact::{Keyed, TimerSeed};

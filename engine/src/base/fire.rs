@@ -31,10 +31,14 @@ impl Base {
         self.rest.fires_pinned = self.may_fire_pinned(now) && self.stance != Stance::Leaving;
         // What has waited longest goes first, but leaves half of the turn to what has just fallen due.
         let waited = self.fire_starved(now, most / 2);
-        self.fire_due(now, most - waited);
-        self.hand_starved(now);
         let clock = self.clock.read(now);
-        self.first_to_fire().is_some_and(|due| due <= clock) || self.can_end_starving(now)
+        let is_due = |base: &Self| base.first_to_fire().is_some_and(|due| due <= clock);
+        let due = is_due(self);
+        if due {
+            self.fire_due(now, most - waited);
+        }
+        self.hand_starved(now);
+        due && is_due(self) || self.can_end_starving(now)
     }
 
     /// Takes up what is due: the same number of each handler, so that many of one hold up no other.

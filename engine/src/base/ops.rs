@@ -71,7 +71,8 @@ impl Base {
             return self.answer(origin, Answer::Refused(refusal));
         }
         let home = Some(self.config.node.clone());
-        match Timer::accept(&new, home, self.clock.read(now)) {
+        let common = self.interner.common(&new, home);
+        match Timer::accept_with(&new, common, self.clock.read(now)) {
             Ok(timer) => self.accept(now, origin, timer),
             Err(bad) => self.answer(origin, Answer::Refused(refuse_schedule(&bad))),
         }
@@ -101,8 +102,7 @@ impl Base {
                 return self.answer(origin, Answer::Refused(refusal));
             }
             let (over, told) = (holder.timer.uid, self.is_told(holder));
-            self.bid_farewell(over, None, self.clock.read(now));
-            self.remove(over);
+            self.take_out(over, None, self.clock.read(now));
             if told {
                 self.note_gone(over);
             }
@@ -279,8 +279,7 @@ impl Base {
         if outcome == Cancelled::AlreadyFired {
             return self.answer(origin, Answer::Cancelled(outcome));
         }
-        self.bid_farewell(uid, Some((request, outcome)), self.clock.read(now));
-        self.remove(uid);
+        self.take_out(uid, Some((request, outcome)), self.clock.read(now));
         if !told {
             return self.answer(origin, Answer::Cancelled(outcome));
         }

@@ -61,19 +61,14 @@ impl Base {
     }
 
     /// A timer of this node is no more, for its user too.
-    pub(super) fn bid_farewell(
-        &mut self,
-        uid: Uid,
-        cancel: Option<(u128, Cancelled)>,
-        now: WallTime,
-    ) {
-        let Some(entry) = self.timers.get(uid) else {
+    pub(super) fn take_out(&mut self, uid: Uid, cancel: Option<(u128, Cancelled)>, now: WallTime) {
+        let Some(entry) = self.remove(uid) else {
             return;
         };
         let durable = entry.timer.spec.durability.is_journalled();
-        self.feed.removed(entry.timer.name.clone());
         self.history.forget(uid);
         self.departed.bid(&entry.timer, cancel, now, durable);
+        self.feed.removed(entry.timer.name);
     }
 
     /// The answer to a request about a timer that is no more, if it was done here before.

@@ -276,7 +276,7 @@ impl Starved {
     }
 
     /// Something waits for this handler: others are to be looked for by then, if not before.
-    fn look_by(&mut self, handler: &HandlerName, at: BootTime) {
+    pub(super) fn look_by(&mut self, handler: &HandlerName, at: BootTime) {
         let before = self.looks.time_of(handler);
         if before.is_none_or(|before| at < before) {
             self.looks.set(handler, Some(at));

@@ -302,8 +302,7 @@ impl Base {
 
     /// A timer ended elsewhere: who asks for it once more must not get another one here.
     pub(super) fn take_leave(&mut self, now: Now, uid: Uid) {
-        self.bid_farewell(uid, None, self.clock.read(now));
-        self.remove(uid);
+        self.take_out(uid, None, self.clock.read(now));
     }
 
     /// Pinned timers of a node that has just woken wait for the changes that the coordinator may have stored.

@@ -1,15 +1,16 @@
 //! The timers of a base and the queues over them; every change of a timer goes through here.
 
+use super::handover::Handover;
 use super::passing::Passing;
-use super::queues::{Queue, Sort, Standing};
+use super::queues::{Sort, Standing};
 use super::starved::STARVE_MAX;
 use super::{Base, Entry, Known, Stance};
 use crate::id::Uid;
 use crate::intern::Interner;
 use crate::ledger::Sum;
 use crate::record::{Key, Record};
-use crate::time::{Millis, Now, WallTime};
-use crate::timer::{Durability, Effort, Timer};
+use crate::time::{BootTime, Millis, Now, WallTime};
+use crate::timer::{Durability, Effort, HandlerName, Timer};
 use serde::Serialize;
 
 /// What an entry is beside its times: in which sets it stands, and its part of the sum.
@@ -20,6 +21,19 @@ struct Roles {
     there: bool,
     held: bool,
     sum: Option<Sum>,
+}
+
+/// What has to be known of an entry before and after a change.
+#[derive(Debug, Default)]
+struct Facts {
+    roles: Roles,
+    starves: Option<(Sort, HandlerName, BootTime)>,
+}
+
+struct Changed<R> {
+    result: R,
+    before: Facts,
+    after: Facts,
 }
 
 impl Entry {
@@ -33,11 +47,36 @@ impl Entry {
         }
     }
 
-    /// Makes a change, and shares what the changed timer has of its own since.
-    fn change<R>(&mut self, interner: &mut Interner, change: impl FnOnce(&mut Self) -> R) -> R {
+    /// Makes a change, shares what the changed timer has of its own since, and tells an attempt to sleep of it.
+    fn change<R>(
+        &mut self,
+        (interner, handover): (&mut Interner, &mut Handover),
+        change: impl FnOnce(&mut Self) -> R,
+    ) -> Changed<R> {
+        let before = self.facts();
+        handover.delist(self.timer.uid);
         let result = interner.share_again(self, |entry| &mut entry.timer, change);
         self.passing.tidy();
-        result
+        handover.enlist(self);
+        Changed {
+            result,
+            before,
+            after: self.facts(),
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            roles: self.roles(),
+            starves: self.starves(),
+        }
+    }
+
+    /// For whom it waits, if it is due and waits for a worker, and since when.
+    fn starves(&self) -> Option<(Sort, HandlerName, BootTime)> {
+        let since = self.starved?;
+        let handler = &self.timer.spec.handler;
+        self.due().map(|_| (self.sort(), handler.clone(), since))
     }
 
     /// What it is beside its times.
@@ -90,15 +129,14 @@ impl Entry {
 
     /// When something of it is due here; none if nothing is, or it is somebody else's to run.
     pub(super) fn due(&self) -> Option<WallTime> {
-        let due = self.timer.due_while(self.flying());
-        due.filter(|_| !self.held)
+        (!self.held).then(|| self.timer.due_while(self.flying()))?
     }
 
     /// When it would be due at the ledger, if it is movable and due or running here: then it is in no queue by that.
     pub(super) fn apart(&self) -> Option<WallTime> {
         let apart = self.starved.is_some() || self.run.is_some();
         let apart = apart && self.timer.is_movable() && !self.held;
-        self.timer.due().filter(|_| apart)
+        apart.then(|| self.timer.due())?
     }
 }
 
@@ -125,9 +163,12 @@ impl Base {
     pub(super) fn insert(&mut self, mut entry: Entry) {
         let uid = entry.timer.uid;
         self.interner.share(&mut entry.timer);
-        let before = self.delist(uid);
-        self.timers.insert(entry);
-        self.enlist(uid, before);
+        self.handover.delist(uid);
+        self.handover.enlist(&entry);
+        let after = entry.facts();
+        let replaced = self.timers.insert(entry);
+        let before = replaced.as_ref().map(Entry::facts).unwrap_or_default();
+        self.note_facts(uid, before, after);
         self.feed.changed(uid);
     }
 
@@ -135,8 +176,9 @@ impl Base {
     pub(super) fn restore_timer(&mut self, mut entry: Entry) {
         let uid = entry.timer.uid;
         self.interner.share(&mut entry.timer);
+        let after = entry.facts();
         self.timers.restore(entry);
-        self.enlist(uid, Roles::default());
+        self.note_facts(uid, Facts::default(), after);
     }
 
     /// Changes one timer and keeps every queue right.
@@ -146,22 +188,24 @@ impl Base {
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
         let in_stage = self.meta.stage != 0;
-        let before = self.delist(uid);
-        let interner = &mut self.interner;
-        let changed = self.timers.change(uid, |entry| {
+        let change = |entry: &mut Entry| {
             let before = entry.timer.revision;
             let in_stage = in_stage && entry.is_light() && !entry.timer.is_over();
-            let result = entry.change(interner, change);
+            let result = change(entry);
             // The ledger has it as it was handed over. If the node loses its timers before the ledger has let go of
             // them, it has to tell what it changed since.
             if in_stage && entry.shipped == 0 && entry.timer.revision > before {
                 entry.shipped = before;
             }
             (result, entry.timer.take_noted())
-        });
-        self.enlist(uid, before);
+        };
+        let (interner, handover) = (&mut self.interner, &mut self.handover);
+        let changed = self
+            .timers
+            .change(uid, |entry| entry.change((interner, handover), change));
+        let result = changed.map(|changed| self.note_changed(uid, changed));
         self.feed.changed(uid);
-        let (result, noted) = changed?;
+        let (result, noted) = result?;
         self.note_runs(uid, noted);
         Some(result)
     }
@@ -172,63 +216,52 @@ impl Base {
         uid: Uid,
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
-        let before = self.delist(uid);
-        let interner = &mut self.interner;
-        let result = self
+        let (interner, handover) = (&mut self.interner, &mut self.handover);
+        let changed = self
             .timers
-            .adjust(uid, |entry| entry.change(interner, change));
-        self.enlist(uid, before);
-        result
+            .adjust(uid, |entry| entry.change((interner, handover), change))?;
+        Some(self.note_changed(uid, changed))
     }
 
     pub(super) fn remove(&mut self, uid: Uid) -> Option<Entry> {
-        let before = self.delist(uid);
         let entry = self.timers.remove(uid)?;
-        self.note_roles(uid, before, Roles::default());
+        self.handover.delist(uid);
+        self.note_facts(uid, entry.facts(), Facts::default());
         Some(entry)
     }
 
-    /// An entry is in its place after a change.
-    fn enlist(&mut self, uid: Uid, before: Roles) {
-        let Some(entry) = self.timers.get(uid) else {
-            return self.note_roles(uid, before, Roles::default());
-        };
-        let roles = entry.roles();
-        self.handover.enlist(entry);
-        let starved = match entry.line() {
-            Some((Queue::Starved(sort, handler), _)) => {
-                entry.starved.map(|since| (sort, handler, since))
+    fn note_changed<R>(&mut self, uid: Uid, changed: Changed<R>) -> R {
+        self.note_facts(uid, changed.before, changed.after);
+        changed.result
+    }
+
+    /// An entry is in its place, or gone.
+    fn note_facts(&mut self, uid: Uid, before: Facts, after: Facts) {
+        self.note_roles(uid, before.roles, after.roles);
+        if let Some((_, handler, _)) = &before.starves {
+            let others = self.timers.starved(handler);
+            let still = after
+                .starves
+                .as_ref()
+                .is_some_and(|(_, it, _)| it == handler);
+            if others == usize::from(still) {
+                self.queues.starved.forget(handler);
             }
-            Some(_) | None => None,
-        };
-        self.note_roles(uid, before, roles);
-        let Some((sort, handler, since)) = starved else {
+        }
+        let Some((sort, handler, since)) = after.starves else {
             return;
         };
         // Nobody has to be waited for if nobody is here, or if it is the coordinator who lets it begin.
         let claimed = self.stands(sort) == Standing::Claimed;
         let patient = self.runs.places().contains_key(&handler) && !claimed;
+        let starved = &mut self.queues.starved;
         if self.runs.is_free(&handler) {
-            self.note_room(&handler);
+            starved.note_room(&handler);
         }
         let wait = if patient { STARVE_MAX } else { Millis(0) };
         if sort != Sort::Pinned {
-            self.look_by(&handler, since + wait);
+            starved.look_by(&handler, since + wait);
         }
-    }
-
-    /// An entry is about to change, or to go. Returns what it was until now.
-    fn delist(&mut self, uid: Uid) -> Roles {
-        let Some(entry) = self.timers.get(uid) else {
-            return Roles::default();
-        };
-        self.handover.delist(uid);
-        if let Some((Queue::Starved(_, handler), _)) = entry.line()
-            && self.timers.starved(&handler) == 1
-        {
-            self.queues.starved.forget(&handler);
-        }
-        entry.roles()
     }
 
     /// Most timers are nothing of this, neither before nor after a change: that costs nothing.
@@ -267,8 +300,7 @@ impl Base {
             if until > clock {
                 return;
             }
-            self.bid_farewell(uid, None, clock);
-            self.remove(uid);
+            self.take_out(uid, None, clock);
         }
     }
 

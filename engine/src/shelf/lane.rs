@@ -19,6 +19,8 @@ pub(super) struct Lane<Q> {
     stands: Vec<Option<Stand>>,
     /// In which group a queue is.
     group: fn(&Q) -> Option<usize>,
+    /// The queue that was joined last: most join that.
+    last: Option<Number>,
     /// By group: when the first of each queue is due.
     heads: Vec<BTreeSet<(WallTime, Q)>>,
 }
@@ -38,6 +40,7 @@ impl<Q> Lane<Q> {
             spare: Vec::new(),
             stands: Vec::new(),
             group,
+            last: None,
             heads: Vec::new(),
         }
     }
@@ -161,7 +164,12 @@ impl<Q: Clone + Ord> Lane<Q> {
     }
 
     fn number(&mut self, key: Q) -> Number {
+        let is_it = |number: &Number| self.queues[place_of(*number)].key.as_ref() == Some(&key);
+        if let Some(number) = self.last.filter(is_it) {
+            return number;
+        }
         if let Some(number) = self.numbers.get(&key) {
+            self.last = Some(*number);
             return *number;
         }
         let number = self.spare.pop().unwrap_or_else(|| {

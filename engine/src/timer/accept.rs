@@ -1,10 +1,17 @@
 //! How a timer begins: from what its user asked for.
 
-use super::{Kept, NewTimer, Occurrence, Phase, Spec, Timer};
-use crate::id::{NodeId, TimerName};
+use super::{Kept, Kind, NewTimer, Occurrence, Phase, Spec, Timer};
+use crate::id::{NodeId, Scope, TimerName};
 use crate::schedule::BadSchedule;
 use crate::time::WallTime;
 use std::sync::Arc;
+
+/// What a new timer has in common with others, to be shared with them.
+pub(crate) struct Common {
+    pub(crate) kind: Arc<Kind>,
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) home: Option<NodeId>,
+}
 
 impl Timer {
     /// The timer that `new` asks for, accepted at `now` with `home` as its home.
@@ -16,19 +23,28 @@ impl Timer {
         home: Option<NodeId>,
         now: WallTime,
     ) -> Result<Self, BadSchedule> {
-        let schedule = new.when.accept(new.uid, now)?;
-        let spec = Spec::new(schedule, new.payload.clone(), Arc::new(new.kind()));
-        let first = spec.first_after(now)?;
-        let named_by = if new.durability == super::Durability::Replicated {
-            None
-        } else {
-            home.clone()
+        let common = Common {
+            kind: Arc::new(new.kind()),
+            scope: Arc::new(new.scope(home.as_ref())),
+            home,
         };
+        Self::accept_with(new, common, now)
+    }
+
+    /// The same with parts that other timers have already.
+    pub(crate) fn accept_with(
+        new: &NewTimer,
+        common: Common,
+        now: WallTime,
+    ) -> Result<Self, BadSchedule> {
+        let schedule = new.when.accept(new.uid, now)?;
+        let spec = Spec::new(schedule, new.payload.clone(), common.kind);
+        let first = spec.first_after(now)?;
         let mut timer = Self {
             uid: new.uid,
-            name: TimerName::new(new.pool.clone(), named_by, new.id.clone()),
+            name: TimerName::within(common.scope, new.id.clone()),
             spec,
-            home,
+            home: common.home,
             generation: 1,
             revision: 0,
             request: new.request,

@@ -5,7 +5,7 @@
 
 use super::{Policy, Target};
 use crate::hash;
-use crate::id::{NodeId, PoolId, Shared, TimerId, Uid, as_text};
+use crate::id::{NodeId, PoolId, Scope, Shared, TimerId, Uid, as_text};
 use crate::schedule::{BadSchedule, Cron, Schedule};
 use crate::time::{Millis, WallTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -297,7 +297,7 @@ pub struct NewTimer {
 
 impl NewTimer {
     /// What it has in common with others.
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         Kind {
             handler: self.handler.clone(),
             placement: self.placement.clone(),
@@ -309,8 +309,25 @@ impl NewTimer {
         }
     }
 
+    /// Where its name is looked up, if `home` is where it is registered.
+    pub(crate) fn scope(&self, home: Option<&NodeId>) -> Scope {
+        Scope {
+            pool: self.pool.clone(),
+            node: self.named_by(home).cloned(),
+        }
+    }
+
+    /// Whether its name is looked up there.
+    pub(crate) fn is_within(&self, scope: &Scope, home: Option<&NodeId>) -> bool {
+        self.pool == scope.pool && self.named_by(home) == scope.node.as_ref()
+    }
+
+    fn named_by<'a>(&self, home: Option<&'a NodeId>) -> Option<&'a NodeId> {
+        home.filter(|_| self.durability != Durability::Replicated)
+    }
+
     /// Whether this asks for a timer of that kind.
-    pub(super) fn is_of(&self, kind: &Kind) -> bool {
+    pub(crate) fn is_of(&self, kind: &Kind) -> bool {
         self.handler == kind.handler
             && self.placement == kind.placement
             && self.durability == kind.durability
