@@ -168,6 +168,9 @@ enum Stance {
 impl Base {
     /// Decides one turn.
     pub fn handle(&mut self, now: Now, inputs: Vec<Input>) -> Decision<Effect> {
+        // Most of what is asked is answered at once. Room for four would be a large piece, which is slow to get.
+        let asked = inputs.iter().filter(|it| matches!(it, Input::Asked { .. }));
+        self.effects.reserve_exact(asked.count());
         self.notice_gap(now);
         for input in inputs {
             self.decide(now, input);
@@ -178,7 +181,10 @@ impl Base {
         // What falls due leaves before everything that was asked: nothing of a turn stops a fire.
         let said = std::mem::take(&mut self.effects);
         self.more = self.fire(now) || self.rest.parting;
-        self.effects.extend(said);
+        match self.effects.is_empty() {
+            true => self.effects = said,
+            false => self.effects.extend(said),
+        }
         self.keep_link(now);
         self.offer_what_was_declined(now);
         self.expire_asks(now);

@@ -215,20 +215,21 @@ impl Departed {
     }
 
     fn remove_first(&mut self) {
-        let first = self.ring.front().and_then(Option::as_ref);
-        if let Some(uid) = first.map(|place| place.uid)
-            && let Some(place) = self.forget(uid)
+        if let Some(place) = self.take(Slot::at(self.first as usize))
             && place.stored
         {
-            self.dirty.push(uid);
+            self.dirty.push(place.uid);
         }
     }
 
     /// Takes it out, if it is remembered.
     fn forget(&mut self, uid: Uid) -> Option<Place> {
-        let slot = self.slot(uid)?;
-        self.uids.remove(Hashed::of(&uid), slot);
+        self.take(self.slot(uid)?)
+    }
+
+    fn take(&mut self, slot: Slot) -> Option<Place> {
         let place = self.ring.get_mut(at(self.first, slot))?.take()?;
+        self.uids.remove(Hashed::of(&place.uid), slot);
         if let Some((request, _)) = place.farewell.cancel {
             self.cancels.remove(Hashed::of(&request), slot);
         }
