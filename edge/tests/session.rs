@@ -195,7 +195,8 @@ fn timer() -> impl Strategy<Value = Timer> {
                 let mut timer = Timer::accept(&plain(), None, WallTime(0)).expect("it is allowed");
                 (timer.uid, timer.name, timer.home, timer.request) = (uid, name, home, request);
                 (timer.generation, timer.revision) = (counts.0, counts.1);
-                (timer.created, timer.updated) = times;
+                timer.created = times.0;
+                timer.edited = Some(times.1).filter(|edited| *edited != times.0);
                 timer.beside = Vec::from([phase.clone()]);
                 (timer.begun, timer.skipped) = (counts.2, counts.2);
                 timer.paused = counts.2 % 2 == 1;

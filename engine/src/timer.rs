@@ -90,16 +90,10 @@ pub struct Timer {
     pub spec: Spec,
     /// The node where it was registered; none if it is the pool's own.
     pub home: Option<NodeId>,
-    /// Raised by every edit and rearm; occurrences of an older generation are dropped.
-    pub generation: u64,
-    /// Raised by every change of this record by whoever owns it.
-    pub revision: u64,
     /// The request that created it, so that a repeated request finds its own work.
     pub request: u128,
     /// When it was accepted.
     pub created: WallTime,
-    /// When its user last changed it.
-    pub updated: WallTime,
     /// Where its main line is.
     pub phase: Phase,
     pub(crate) aside: Kept,
@@ -110,6 +104,12 @@ impl Timer {
     pub(crate) fn shared(&self) -> (usize, usize) {
         let (kind, scope) = (self.spec.kind(), self.name.scope());
         (Arc::as_ptr(kind).addr(), Arc::as_ptr(scope).addr())
+    }
+
+    /// When its user last changed it.
+    #[must_use]
+    pub fn updated(&self) -> WallTime {
+        self.edited.unwrap_or(self.created)
     }
 
     /// Whether any node of the pool may run it.

@@ -40,7 +40,7 @@ pub fn timer(timer: &Timer) -> v1::Timer {
             .collect(),
         last_run: newest_run(timer),
         create_time: Some(timestamp(timer.created)),
-        update_time: Some(timestamp(timer.updated)),
+        update_time: Some(timestamp(timer.updated())),
         paused: timer.paused,
         skipped_count: timer.skipped,
         begun_count: timer.begun,

@@ -66,3 +66,16 @@ impl DerefMut for Entry {
         self.passing.0.get_or_insert_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timer::Timer;
+
+    #[test]
+    fn an_entry_is_no_larger_than_it_was() {
+        assert!(size_of::<Timer>() <= 176, "{}", size_of::<Timer>());
+        assert!(size_of::<Entry>() <= 208, "{}", size_of::<Entry>());
+        assert_eq!(size_of::<Option<Entry>>(), size_of::<Entry>());
+    }
+}

@@ -16,6 +16,7 @@ use super::spelled::Spelled;
 use crate::planted::{self, Fault};
 use crate::steps;
 use std::collections::VecDeque;
+use std::num::NonZero;
 
 /// New entries that wait outside of the tree: a reader puts at most this many in order, in less than a millisecond.
 const TAIL_MAX: usize = 1_024;
@@ -26,13 +27,29 @@ pub(super) struct Order {
     tree: Tree,
     /// New slots, and gaps where some went again; neither the first nor the last is a gap.
     tail: VecDeque<Option<Slot>>,
-    /// The ticket of the first of the tail.
-    first: Ticket,
+    /// The number of the first of the tail.
+    first: u32,
 }
 
-/// A place at the tail; later ones have higher numbers, until these begin anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Ticket(u32);
+/// A place at the tail; later ones have higher numbers, until these begin anew. It is never zero, so that to have none
+/// takes no room of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket(NonZero<u32>);
+
+/// The numbers of places go up to here.
+const NUMBER_MAX: u32 = u32::MAX >> 1;
+
+impl Ticket {
+    fn of(number: u32) -> Self {
+        Self(NonZero::<u32>::MIN.saturating_add(number & NUMBER_MAX))
+    }
+
+    /// How many places there are before this one, the first of which has the number `first`.
+    fn since(self, first: u32) -> usize {
+        let number = self.0.get() - 1;
+        (number.wrapping_sub(first) & NUMBER_MAX) as usize
+    }
+}
 
 /// What the order asks of a slot: its key, and its ticket while it waits at the tail.
 pub(super) trait Keys {
@@ -52,8 +69,7 @@ impl Order {
     /// Takes a slot out; `ticket` is that of one that waits at the tail.
     pub(super) fn remove(&mut self, slot: Slot, ticket: Option<Ticket>, keys: &impl Keys) {
         if let Some(ticket) = ticket {
-            let at = ticket.0.wrapping_sub(self.first.0) as usize;
-            if let Some(place) = self.tail.get_mut(at) {
+            if let Some(place) = self.tail.get_mut(ticket.since(self.first)) {
                 *place = None;
             }
             self.close_gaps();
@@ -65,7 +81,7 @@ impl Order {
     /// Adds a slot of many: whoever adds the last one has all of them put in order.
     pub(super) fn add_of_many(&mut self, slot: Slot, keys: &mut impl Keys) {
         let last = u32::try_from(self.tail.len()).expect("there are no more than slots");
-        keys.set_ticket(slot, Some(Ticket(self.first.0.wrapping_add(last))));
+        keys.set_ticket(slot, Some(Ticket::of(self.first.wrapping_add(last))));
         self.tail.push_back(Some(slot));
     }
 
@@ -144,7 +160,7 @@ impl Order {
         }
         while self.tail.front().is_some_and(Option::is_none) {
             self.tail.pop_front();
-            self.first.0 = self.first.0.wrapping_add(1);
+            self.first = self.first.wrapping_add(1);
         }
     }
 }

@@ -401,3 +401,8 @@ fn what_comes_and_goes_in_a_turn_leaves_no_trace() {
     assert_eq!(shelf.take_changed(), vec![Uid(2)], "it is in the journal");
     assert!(shelf.take_changed().is_empty());
 }
+
+#[test]
+fn what_is_known_of_a_slot_beside_its_entry_is_no_larger_than_it_was() {
+    assert!(size_of::<Mark>() <= 12, "{}", size_of::<Mark>());
+}

@@ -45,18 +45,15 @@ impl Timer {
             name: TimerName::within(common.scope, new.id.clone()),
             spec,
             home: common.home,
-            generation: 1,
-            revision: 0,
             request: new.request,
             created: now,
-            updated: now,
             phase: Phase::Waiting {
                 occurrence: Occurrence::fresh(first),
                 due: first,
             },
             aside: Kept::default(),
         };
-        timer.wait_for(Occurrence::fresh(first));
+        timer.phase = timer.waiting(Occurrence::fresh(first));
         if new.paused {
             timer.paused = true;
         }
@@ -67,7 +64,7 @@ impl Timer {
     #[must_use]
     pub fn answers(&self, new: &NewTimer) -> bool {
         let spec = &self.spec;
-        let changed = self.generation > 1 || self.updated != self.created;
+        let changed = self.generation > 1 || self.updated() != self.created;
         let same = || {
             new.is_of(spec)
                 && spec.payload == new.payload

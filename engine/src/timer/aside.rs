@@ -10,8 +10,14 @@ use serde::{Deserialize, Serialize};
 use std::ops::{Deref, DerefMut};
 
 /// What few timers have.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aside {
+    /// Raised by every edit and rearm; occurrences of an older generation are dropped.
+    pub generation: u64,
+    /// Raised by every change of this record by whoever owns it.
+    pub revision: u64,
+    /// When its user last changed it, if that was after it was made.
+    pub edited: Option<WallTime>,
     /// Occurrences beside the main line, waiting or running.
     pub beside: Vec<Phase>,
     /// Whether nothing of it happens until it is resumed, but for what its user asks for.
@@ -55,6 +61,9 @@ pub enum Awaits {
 
 /// What every timer begins with.
 static NOTHING: Aside = Aside {
+    generation: 1,
+    revision: 1,
+    edited: None,
     beside: Vec::new(),
     paused: false,
     begun: 0,
@@ -65,6 +74,12 @@ static NOTHING: Aside = Aside {
     requests: Vec::new(),
     noted: Vec::new(),
 };
+
+impl Default for Aside {
+    fn default() -> Self {
+        NOTHING.clone()
+    }
+}
 
 /// The box, if there is one.
 #[derive(Clone, Default)]
@@ -132,6 +147,11 @@ impl Timer {
     pub(super) fn take_beside(&mut self) -> Vec<Phase> {
         let aside = self.aside.0.as_mut();
         aside.map_or_else(Vec::new, |aside| std::mem::take(&mut aside.beside))
+    }
+
+    /// Its user changes it.
+    pub(super) fn note_edited(&mut self, now: WallTime) {
+        self.edited = Some(now).filter(|now| *now != self.created);
     }
 
     /// Sets why it cannot fire just now, or that it can.

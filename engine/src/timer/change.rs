@@ -338,7 +338,7 @@ impl Timer {
     }
 
     fn note_update(&mut self, now: WallTime) {
-        self.updated = now;
+        self.note_edited(now);
         self.revision = self.revision.saturating_add(1);
     }
 }

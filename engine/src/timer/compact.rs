@@ -108,7 +108,7 @@ fn parts_of(timer: &Timer) -> u32 {
         | bit(aside.token != Token(0), part::TOKEN)
         | bit(timer.generation != 1, part::GENERATION)
         | bit(timer.revision != 1, part::REVISION)
-        | bit(timer.updated != timer.created, part::UPDATED)
+        | bit(timer.updated() != timer.created, part::UPDATED)
         | bit(aside.begun != 0, part::BEGUN)
         | bit(aside.skipped != 0, part::SKIPPED)
         | bit(aside.last.is_some(), part::LAST)
@@ -156,7 +156,7 @@ fn write<S: Serializer>(timer: &Timer, told: u32, serializer: S) -> Result<S::Ok
     out.serialize_element(&KindBytes(timer.spec.kind()))?;
     out.serialize_element(&timer.created)?;
     if has(part::UPDATED) {
-        out.serialize_element(&from(timer.created, timer.updated))?;
+        out.serialize_element(&from(timer.created, timer.updated()))?;
     }
     if has(part::SCHEDULE) {
         out.serialize_element(&timer.spec.schedule)?;

@@ -270,12 +270,17 @@ impl Timer {
             self.note_superseded(&main, now);
         }
         self.generation = self.generation.saturating_add(1);
-        self.updated = now;
+        self.note_edited(now);
     }
 
     pub(super) fn wait_for(&mut self, occurrence: Occurrence) {
-        let phase = waiting(occurrence, self.delay());
+        let phase = self.waiting(occurrence);
         self.change(phase);
+    }
+
+    /// The main line, waiting for this.
+    pub(super) fn waiting(&self, occurrence: Occurrence) -> Phase {
+        waiting(occurrence, self.delay())
     }
 
     pub(super) fn change(&mut self, phase: Phase) {

@@ -14,7 +14,7 @@ impl fmt::Debug for Timer {
             .field("revision", &self.revision)
             .field("request", &self.request)
             .field("created", &self.created)
-            .field("updated", &self.updated)
+            .field("updated", &self.updated())
             .field("phase", &self.phase)
             .field("beside", &self.beside)
             .field("paused", &self.paused)

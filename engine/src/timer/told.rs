@@ -87,7 +87,7 @@ impl From<&Timer> for Told {
             revision: timer.revision,
             request: timer.request,
             created: timer.created,
-            updated: timer.updated,
+            updated: timer.updated(),
             phase: timer.phase.clone(),
             beside: aside.beside,
             paused: aside.paused,
@@ -121,6 +121,9 @@ impl From<&Spec> for ToldSpec {
 impl From<Told> for Timer {
     fn from(told: Told) -> Self {
         let mut aside = Kept::default();
+        aside.generation = told.generation;
+        aside.revision = told.revision;
+        aside.edited = Some(told.updated).filter(|it| *it != told.created);
         aside.beside = told.beside;
         aside.paused = told.paused;
         aside.begun = told.begun;
@@ -135,11 +138,8 @@ impl From<Told> for Timer {
             name: told.name,
             spec: told.spec.into(),
             home: told.home,
-            generation: told.generation,
-            revision: told.revision,
             request: told.request,
             created: told.created,
-            updated: told.updated,
             phase: told.phase,
             aside,
         }

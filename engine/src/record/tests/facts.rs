@@ -228,7 +228,8 @@ pub(super) fn timer() -> impl Strategy<Value = Timer> {
             };
             let mut timer = named;
             timer.spec = Spec::new(schedule, Payload(payload.into()), Arc::new(kind));
-            (timer.created, timer.updated) = (created, updated.unwrap_or(created));
+            timer.created = created;
+            timer.edited = updated.filter(|updated| *updated != created);
             (timer.generation, timer.revision, timer.phase) = (generation, revision, phase);
             if let Some(rare) = rare {
                 aside(&mut timer, rare);

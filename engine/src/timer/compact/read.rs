@@ -110,18 +110,20 @@ impl TimerSeed<'_> {
         };
         let generation = parts.maybe(part::GENERATION)?.unwrap_or(1);
         let revision = parts.maybe(part::REVISION)?.unwrap_or(1);
-        let aside = read_aside(&mut parts)?;
+        let mut aside = read_aside(&mut parts)?;
+        if generation != 1 || revision != 1 || updated != created {
+            aside.generation = generation;
+            aside.revision = revision;
+            aside.edited = Some(updated).filter(|updated| *updated != created);
+        }
         let payload: Payload = parts.next()?;
         let mut timer = Timer {
             uid,
             name,
             spec: Spec::new(schedule, payload, kind),
             home,
-            generation,
-            revision,
             request,
             created,
-            updated,
             phase,
             aside,
         };
