@@ -42,8 +42,46 @@ pub(crate) struct History {
 #[derive(Debug)]
 struct Past {
     name: TimerName,
-    plain: BTreeMap<RunKey, RunRecord>,
-    dead: BTreeMap<RunKey, RunRecord>,
+    plain: Records,
+    dead: Records,
+}
+
+/// At most a little more than [`KEPT_PER_TIMER`] records, in the order of their keys: most timers have one or two, and
+/// a new one is the last.
+#[derive(Debug, Default)]
+struct Records(Vec<RunRecord>);
+
+impl Records {
+    fn place(&self, key: RunKey) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&key, RunRecord::key)
+    }
+
+    fn get(&self, key: RunKey) -> Option<&RunRecord> {
+        self.0.get(self.place(key).ok()?)
+    }
+
+    fn insert(&mut self, run: RunRecord) -> Option<RunRecord> {
+        match self.place(run.key()) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at], run)),
+            Err(at) => {
+                self.0.insert(at, run);
+                None
+            }
+        }
+    }
+
+    fn remove(&mut self, key: RunKey) -> Option<RunRecord> {
+        let at = self.place(key).ok()?;
+        Some(self.0.remove(at))
+    }
+
+    /// Those before `key`; all, if there is no `key`.
+    fn before(&self, key: Option<RunKey>) -> &[RunRecord] {
+        let upto = key.map_or(self.0.len(), |key| {
+            self.0.partition_point(|run| run.key() < key)
+        });
+        &self.0[..upto]
+    }
 }
 
 /// The records of one kind, the oldest first, and their bounds.
@@ -89,29 +127,38 @@ impl Default for History {
     }
 }
 
-/// A record as it stands in a journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A record that is kept, to be written into a journal.
+#[derive(Debug, Serialize)]
+pub(crate) struct Told<'a> {
+    timer: &'a TimerName,
+    run: &'a RunRecord,
+}
+
+/// A record as it stands in a journal: what [`Told`] writes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Kept {
     pub(crate) timer: TimerName,
     pub(crate) run: RunRecord,
 }
 
 impl Past {
-    fn of_fate(&self, dead: bool) -> &BTreeMap<RunKey, RunRecord> {
+    fn of_fate(&self, dead: bool) -> &Records {
         if dead { &self.dead } else { &self.plain }
     }
 
     fn get(&self, key: RunKey) -> Option<&RunRecord> {
-        self.plain.get(&key).or_else(|| self.dead.get(&key))
+        self.plain.get(key).or_else(|| self.dead.get(key))
+    }
+
+    fn find_dead(&self, id: RunId) -> Option<&RunRecord> {
+        self.dead.0.iter().rev().find(|run| run.id == id)
     }
 
     /// The oldest of a kind, if there are too many of it.
     fn excess(&self, dead: bool) -> Option<RunKey> {
         let runs = self.of_fate(dead);
-        let oldest = runs
-            .first_key_value()
-            .filter(|_| runs.len() > KEPT_PER_TIMER);
-        oldest.map(|(key, _)| *key)
+        let full = runs.0.len() > KEPT_PER_TIMER;
+        runs.0.first().filter(|_| full).map(RunRecord::key)
     }
 }
 
@@ -120,11 +167,13 @@ impl History {
     /// for it from then on.
     pub(crate) fn note(&mut self, uid: Uid, kept: Kept) -> bool {
         let key = kept.run.key();
-        if self.get(uid, key).is_some() {
+        let past = self.timers.get(&uid);
+        if past.is_some_and(|past| past.get(key).is_some()) {
             return false;
         }
-        if let Some(dead) = self.find_dead(uid, kept.run.id) {
-            self.remove(uid, dead.key());
+        let revived = past.and_then(|past| past.find_dead(kept.run.id));
+        if let Some(dead) = revived.map(RunRecord::key) {
+            self.remove(uid, dead);
         }
         let dead = kept.run.fate == Fate::Dead;
         self.dirty.insert((uid, key));
@@ -144,8 +193,8 @@ impl History {
         let name = kept.timer;
         let past = self.timers.entry(uid).or_insert_with(|| Past {
             name: name.clone(),
-            plain: BTreeMap::new(),
-            dead: BTreeMap::new(),
+            plain: Records::default(),
+            dead: Records::default(),
         });
         let bytes = kept.run.weight();
         let runs = if dead {
@@ -153,7 +202,7 @@ impl History {
         } else {
             &mut past.plain
         };
-        if let Some(before) = runs.insert(key, kept.run) {
+        if let Some(before) = runs.insert(kept.run) {
             self.ages(dead).bytes -= before.weight();
         }
         if dead {
@@ -184,11 +233,11 @@ impl History {
     }
 
     /// A record, as it is to stand in the journal.
-    pub(crate) fn kept(&self, uid: Uid, key: RunKey) -> Option<Kept> {
+    pub(crate) fn kept(&self, uid: Uid, key: RunKey) -> Option<Told<'_>> {
         let past = self.timers.get(&uid)?;
-        Some(Kept {
-            timer: past.name.clone(),
-            run: past.get(key)?.clone(),
+        Some(Told {
+            timer: &past.name,
+            run: past.get(key)?,
         })
     }
 
@@ -203,15 +252,13 @@ impl History {
         before: Option<RunKey>,
         limit: usize,
     ) -> (Vec<RunRecord>, bool) {
-        use std::ops::Bound::{Excluded, Unbounded};
         let past = self.names.get(name).and_then(|uid| self.timers.get(uid));
         let Some(past) = past else {
             return (Vec::new(), false);
         };
-        let older = (Unbounded, before.map_or(Unbounded, Excluded));
-        let [plain, dead] = [&past.plain, &past.dead].map(|runs| runs.range(older).rev());
-        let runs = page::merge(plain, dead, |(a, _), (b, _)| b.cmp(a));
-        let (page, more) = page::cut(limit, runs.map(|(_, run)| run));
+        let [plain, dead] = [&past.plain, &past.dead].map(|runs| runs.before(before).iter().rev());
+        let runs = page::merge(plain, dead, |a, b| b.key().cmp(&a.key()));
+        let (page, more) = page::cut(limit, runs);
         (page.into_iter().cloned().collect(), more)
     }
 
@@ -245,8 +292,7 @@ impl History {
 
     /// The dead run of this id.
     pub(crate) fn find_dead(&self, uid: Uid, id: RunId) -> Option<RunRecord> {
-        let mut runs = self.timers.get(&uid)?.dead.values().rev();
-        runs.find(|run| run.id == id).cloned()
+        self.timers.get(&uid)?.find_dead(id).cloned()
     }
 
     /// Forgets one record.
@@ -254,16 +300,16 @@ impl History {
         let Some(past) = self.timers.get_mut(&uid) else {
             return;
         };
-        let (run, dead) = match past.plain.remove(&key) {
+        let (run, dead) = match past.plain.remove(key) {
             Some(run) => (Some(run), false),
-            None => (past.dead.remove(&key), true),
+            None => (past.dead.remove(key), true),
         };
         let Some(run) = run else { return };
         if dead {
             let letter = (past.name.clone(), Reverse(key), uid);
             self.letters.remove(&letter);
         }
-        let empty = past.plain.is_empty() && past.dead.is_empty();
+        let empty = past.plain.0.is_empty() && past.dead.0.is_empty();
         let ages = self.ages(dead);
         ages.queue.remove(&(key.finished, uid, key));
         ages.bytes -= run.weight();
@@ -279,8 +325,8 @@ impl History {
     /// Forgets everything of a timer.
     pub(crate) fn forget(&mut self, uid: Uid) {
         let past = self.timers.get(&uid);
-        let keys = past.map(|past| past.plain.keys().chain(past.dead.keys()).copied());
-        let keys: Vec<RunKey> = keys.into_iter().flatten().collect();
+        let runs = past.map(|past| past.plain.0.iter().chain(&past.dead.0));
+        let keys: Vec<RunKey> = runs.into_iter().flatten().map(RunRecord::key).collect();
         for key in keys {
             self.remove(uid, key);
         }

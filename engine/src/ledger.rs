@@ -14,6 +14,7 @@
 mod backlog;
 mod claims;
 mod ended;
+mod entry;
 mod gone;
 mod judge;
 mod leaving;
@@ -24,6 +25,7 @@ mod pending;
 mod recover;
 mod request;
 mod stage;
+mod stands;
 mod sum;
 mod timers;
 mod transfer;
@@ -31,6 +33,7 @@ mod turn;
 
 pub(crate) use backlog::Want;
 pub use ended::ENDED_BYTES_MAX;
+pub use entry::Entry;
 pub use judge::Tail;
 pub use ownership::Greeting;
 pub use past::Forgotten;
@@ -41,22 +44,26 @@ pub(crate) use request::{cancelled, new_time, not_allowed, not_found, refuse_sch
 pub use sum::Sum;
 pub use transfer::{Exported, Fact, PIECE_BYTES_MAX, PIECE_FACTS_MAX, Place, Restore, Restored};
 
+use crate::agenda::Agenda;
 use crate::departed::Departed;
 use crate::feed::Feed;
 use crate::history::History;
-use crate::id::{Epoch, NodeId, PoolId, RackId, Session, TimerName, Token, Uid};
+use crate::id::{Epoch, NodeId, PoolId, RackId, Session, Token, Uid};
 use crate::intern::Interner;
 use crate::message::LedgerId;
 use crate::op::Op;
 use crate::record::Key;
+use crate::shelf::Shelf;
 use crate::time::{LogIndex, Millis, WallTime};
-use crate::timer::{HandlerName, Timer};
+use crate::timer::HandlerName;
 use backlog::{Backlog, Places};
 use ended::Ended;
+use entry::Known;
 use leaving::Parting;
 use pending::PendingChanges;
 use serde::{Deserialize, Serialize};
 use stage::{Holding, Stages};
+use stands::{Queue, WAITS};
 use std::collections::{BTreeMap, BTreeSet};
 use turn::Turn;
 
@@ -78,24 +85,21 @@ pub type Home = Option<NodeId>;
 pub struct Ledger {
     pool: PoolId,
     meta: Meta,
-    timers: BTreeMap<Uid, Entry>,
-    names: BTreeMap<TimerName, Uid>,
-    homes: BTreeMap<Home, Holding>,
+    timers: Shelf<Entry, 2>,
+    homes: BTreeMap<NodeId, Holding>,
     stages: Stages,
     /// Nodes that have left, and whose timers are becoming the pool's.
     leaving: BTreeMap<NodeId, Parting>,
+    /// The first that is due of each of these.
+    leavers: Agenda<(WallTime, Uid), NodeId>,
     /// Runs in flight by who runs them, in the order in which they were claimed.
     claims: BTreeMap<NodeId, BTreeMap<Token, Uid>>,
     /// Timers at which something has to be looked when their home moves.
     apart: BTreeMap<NodeId, BTreeSet<Uid>>,
     /// Timers of the pool that are named after a node.
     orphans: BTreeMap<NodeId, BTreeSet<Uid>>,
-    /// Timers on their way back to their homes, by when they are due.
-    giving: BTreeMap<NodeId, BTreeSet<(WallTime, Uid)>>,
     backlog: Backlog,
     places: Places,
-    /// Pinned timers of which their sleeping homes have not heard, by when they are due.
-    unheard: BTreeMap<NodeId, BTreeSet<(WallTime, Uid)>>,
     nodes: BTreeMap<NodeId, Node>,
     gone: BTreeMap<Uid, Gone>,
     /// The same by the home that has to hear of it, in the order in which they went.
@@ -121,44 +125,6 @@ struct Meta {
     ledger: LedgerId,
     index: LogIndex,
     lease_max: Millis,
-}
-
-/// A timer and what the ledger alone knows of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The timer.
-    pub timer: Timer,
-    /// When somebody else than its home last changed it.
-    pub changed: LogIndex,
-    /// When the ledger first had it: its home may have died before it knew that.
-    pub created: LogIndex,
-    /// The home that left it to the pool, and that may come back without having heard so.
-    pub former: Option<NodeId>,
-    /// Why its home does not have it although the home is active.
-    pub held: Option<Held>,
-    /// The attempt to sleep in which its home handed it over, if that is how it came here.
-    pub stage: Option<u64>,
-    /// Whether it is due and waits for somebody who can run it; never stored.
-    pub backlogged: bool,
-}
-
-/// What of an entry is in the journal beside its timer.
-#[derive(Debug, Serialize, Deserialize)]
-enum Known {
-    /// Others than its home made it, and have not changed it since.
-    Made(LogIndex),
-    /// Its home brought it, and nobody else has changed it.
-    Brought(LogIndex),
-    /// Its home handed it over in this attempt to sleep, and nobody else has changed it.
-    Staged(LogIndex, u64),
-    /// Anything else.
-    Other {
-        changed: LogIndex,
-        created: LogIndex,
-        former: Option<NodeId>,
-        held: Option<Held>,
-        stage: Option<u64>,
-    },
 }
 
 /// Why an active home does not have one of its timers.
@@ -274,12 +240,13 @@ impl Ledger {
     /// One timer.
     #[must_use]
     pub fn entry(&self, uid: Uid) -> Option<&Entry> {
-        self.timers.get(&uid).filter(|entry| self.is_real(entry))
+        self.timers.get(uid).filter(|entry| self.is_real(entry))
     }
 
-    /// All timers, in the order of their uids.
+    /// All timers, in the order of their uids: sorted for the occasion, so not for every turn.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.timers.values().filter(|entry| self.is_real(entry))
+        let all = self.timers.by_uid().into_iter();
+        all.filter(|entry| self.is_real(entry))
     }
 
     /// How many timers there are.
@@ -308,21 +275,26 @@ impl Ledger {
     }
 
     fn first_of(&self, home: &Home) -> Option<(WallTime, Uid)> {
-        let own = self.homes.get(home).and_then(|it| it.queue.first());
-        let Some(node) = home else {
-            let left = self.leaving.keys().map(|node| Some(node.clone()));
-            let left = left.filter_map(|home| self.first_of(&home));
-            return left.chain(own.copied()).min();
+        let own = self.first_at((home.clone(), None));
+        let beside = match home {
+            None => self.leavers.first(),
+            Some(node) => {
+                let staged = self.stages.attached(node);
+                staged.and_then(|stage| self.first_at((home.clone(), Some(stage.attempt))))
+            }
         };
-        let staged = self.stages.attached(node);
-        let staged = staged.and_then(|stage| stage.holding.queue.first());
-        own.into_iter().chain(staged).min().copied()
+        own.into_iter().chain(beside).min()
+    }
+
+    fn first_at(&self, place: timers::Place) -> Option<(WallTime, Uid)> {
+        let (due, entry) = self.timers.first(WAITS, &Queue::Due(place))?;
+        Some((due, entry.timer.uid))
     }
 
     /// What home and ledger compare before the home sleeps.
     #[must_use]
     pub fn sum_of(&self, node: &NodeId) -> Sum {
-        let own = self.homes.get(&Some(node.clone()));
+        let own = self.homes.get(node);
         let own = own.map(|holding| holding.sum).unwrap_or_default();
         let staged = self.stages.current.get(node);
         staged.map_or(own, |stage| own.with(stage.holding.sum))

@@ -93,16 +93,15 @@ impl Key {
     /// The key's bytes in the journal.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let (kind, rest): (u8, Vec<u8>) = match self {
-            Self::Meta => (b'm', Vec::new()),
-            Self::Node(node) => (b'n', node.as_str().into()),
-            Self::Timer(uid) => (b't', uid.0.to_be_bytes().into()),
-            Self::Gone(uid) => (b'g', uid.0.to_be_bytes().into()),
-            Self::Pending(number) => (b'p', number.to_be_bytes().into()),
-            Self::Run(uid, run) => (b'r', run_key(*uid, *run)),
-            Self::Farewell(uid) => (b'f', uid.0.to_be_bytes().into()),
-        };
-        std::iter::once(kind).chain(rest).collect()
+        match self {
+            Self::Meta => vec![b'm'],
+            Self::Node(node) => [b"n", node.as_str().as_bytes()].concat(),
+            Self::Timer(uid) => of_uid(b't', *uid).into(),
+            Self::Gone(uid) => of_uid(b'g', *uid).into(),
+            Self::Pending(number) => [&b"p"[..], &number.to_be_bytes()].concat(),
+            Self::Run(uid, run) => run_key(*uid, *run),
+            Self::Farewell(uid) => of_uid(b'f', *uid).into(),
+        }
     }
 
     /// Reads a key.
@@ -132,13 +131,21 @@ impl Key {
     }
 }
 
-fn run_key(uid: Uid, run: RunKey) -> Vec<u8> {
-    let mut bytes = uid.0.to_be_bytes().to_vec();
-    bytes.extend(run.finished.0.to_be_bytes());
-    bytes.extend(run.nominal.0.to_be_bytes());
-    bytes.extend(run.attempt.to_be_bytes());
-    bytes.extend(run.token.0.to_be_bytes());
+fn of_uid(kind: u8, uid: Uid) -> [u8; 17] {
+    let mut bytes = [kind; 17];
+    bytes[1..].copy_from_slice(&uid.0.to_be_bytes());
     bytes
+}
+
+fn run_key(uid: Uid, run: RunKey) -> Vec<u8> {
+    let parts: [&[u8]; 5] = [
+        &of_uid(b'r', uid),
+        &run.finished.0.to_be_bytes(),
+        &run.nominal.0.to_be_bytes(),
+        &run.attempt.to_be_bytes(),
+        &run.token.0.to_be_bytes(),
+    ];
+    parts.concat()
 }
 
 fn parse_run_key(bytes: &[u8]) -> Option<Key> {

@@ -12,6 +12,7 @@
 
 mod index;
 mod lane;
+mod named;
 mod order;
 mod queue;
 mod reading;
@@ -21,6 +22,7 @@ mod spelled;
 use crate::id::{TimerName, Uid};
 use crate::time::WallTime;
 use lane::Lane;
+use named::Found;
 use order::{Keys, Order, Ticket};
 use slab::Slab;
 use spelled::Spelled;
@@ -56,6 +58,11 @@ pub trait Shelved {
     fn group(_queue: &Self::Queue) -> Option<usize> {
         None
     }
+
+    /// Whether it is found by its name, and has its place in the order of names.
+    fn is_named(&self) -> bool {
+        true
+    }
 }
 
 /// The timers of a machine. What stands in several queues at a time has a lane for each.
@@ -73,6 +80,8 @@ pub struct Shelf<E: Shelved, const LANES: usize = 1> {
     changed: Vec<Slot>,
     /// Stored entries that were removed.
     removed: BTreeSet<Uid>,
+    /// The slot that was found last: the steps of an operation look for the same entry again and again.
+    last: Found,
 }
 
 /// What the shelf knows of a slot beside its entry.
@@ -102,6 +111,7 @@ impl<E: Shelved, const LANES: usize> Default for Shelf<E, LANES> {
             lanes: std::array::from_fn(|_| Lane::new(E::group)),
             changed: Vec::new(),
             removed: BTreeSet::new(),
+            last: Found::default(),
         }
     }
 }
@@ -146,8 +156,7 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         let unwritten = !known && !self.removed.contains(&uid);
         self.marks[slot.index()].unwritten |= unwritten;
         self.mark(slot);
-        let (order, mut names) = self.order_and_names();
-        order.add(slot, &mut names);
+        self.add_to_order(slot);
         if E::WALKED && !known {
             let (walk, mut uids) = self.walk_and_uids();
             walk.add(slot, &mut uids);
@@ -159,8 +168,10 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
     /// [`Shelf::order_names`].
     pub fn restore(&mut self, entry: E) {
         let (slot, replaced) = self.put(entry);
-        let (order, mut names) = self.order_and_names();
-        order.add_of_many(slot, &mut names);
+        if self.marks[slot.index()].named {
+            let (order, mut names) = self.order_and_names();
+            order.add_of_many(slot, &mut names);
+        }
         if E::WALKED && replaced.is_none() {
             let (walk, mut uids) = self.walk_and_uids();
             walk.add_of_many(slot, &mut uids);
@@ -238,7 +249,9 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
             }
             None => (self.insert_new(entry, hashed), None),
         };
-        self.take_name(slot);
+        if self.slab.get(slot).is_some_and(E::is_named) {
+            self.take_name(slot);
+        }
         self.stand(slot);
         (slot, replaced)
     }
@@ -256,7 +269,10 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
 
     fn adjust_at<R>(&mut self, slot: Slot, change: impl FnOnce(&mut E) -> R) -> Option<R> {
         let entry = self.slab.get_mut(slot)?;
+        let before = entry.is_named();
         let result = change(entry);
+        let named = entry.is_named();
+        self.rename(slot, (before, named));
         self.stand(slot);
         Some(result)
     }
@@ -322,7 +338,13 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
     }
 
     fn slot(&self, uid: Uid) -> Option<Slot> {
-        self.slot_of(uid, Hashed::of(&uid))
+        let is_it = |slot: &Slot| self.slab.get(*slot).is_some_and(|it| it.uid() == uid);
+        if let Some(slot) = self.last.get().filter(is_it) {
+            return Some(slot);
+        }
+        let slot = self.slot_of(uid, Hashed::of(&uid))?;
+        self.last.set(slot);
+        Some(slot)
     }
 
     fn slot_of(&self, uid: Uid, hashed: Hashed) -> Option<Slot> {

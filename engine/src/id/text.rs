@@ -74,6 +74,14 @@ impl Own {
         }
     }
 
+    /// Texts compare as their bytes do, and these need no look at whether they are a text.
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(length, bytes) => &bytes[..usize::from(*length)],
+            Self::Long(text) => text.as_str().as_bytes(),
+        }
+    }
+
     pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Short(length, bytes) => std::str::from_utf8(&bytes[..usize::from(*length)])
@@ -91,7 +99,7 @@ impl fmt::Debug for Own {
 
 impl PartialEq for Own {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -105,13 +113,13 @@ impl PartialOrd for Own {
 
 impl Ord for Own {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
 impl std::hash::Hash for Own {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
+        self.as_bytes().hash(state);
     }
 }
 

@@ -1,16 +1,15 @@
-//! Due timers that nobody could take, in a queue for each thing that a timer can ask for; and how many places the
-//! runs in flight take at each node.
+//! Due timers that nobody could take, by what they ask for; and how many places the runs in flight take at each node.
 
+use super::stands::{Queue, WAITS};
 use super::{Entry, Ledger};
 use crate::id::{NodeId, Uid};
-use crate::time::WallTime;
 use crate::timer::HandlerName;
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a due timer asks of the node that is to run it: a handler.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Want(HandlerName);
+pub struct Want(HandlerName);
 
 impl Want {
     pub(crate) fn of(handler: impl Borrow<HandlerName>) -> Self {
@@ -22,29 +21,18 @@ impl Want {
     }
 }
 
-/// The timers of the backlog, the longest due first.
+/// The backlog; its timers stand on the shelf, the longest due first.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    queues: BTreeMap<Want, BTreeSet<(WallTime, Uid)>>,
-    len: usize,
-    /// Queues that have become empty.
-    emptied: Vec<Want>,
+    pub(super) len: usize,
+    /// What timers waited for that have left; perhaps none waits for it any more.
+    left: Vec<Want>,
 }
 
 impl Backlog {
-    pub(super) fn insert(&mut self, want: Want, timer: (WallTime, Uid)) {
-        let queue = self.queues.entry(want).or_default();
-        self.len += usize::from(queue.insert(timer));
-    }
-
-    pub(super) fn remove(&mut self, want: Want, timer: (WallTime, Uid)) {
-        let Some(queue) = self.queues.get_mut(&want) else {
-            return;
-        };
-        self.len -= usize::from(queue.remove(&timer));
-        if queue.is_empty() {
-            self.queues.remove(&want);
-            self.emptied.push(want);
+    pub(super) fn note_left(&mut self, want: Want) {
+        if self.left.last() != Some(&want) {
+            self.left.push(want);
         }
     }
 }
@@ -82,10 +70,10 @@ impl Places {
 }
 
 impl Entry {
-    /// What it waits for in the backlog, and since when.
-    pub(super) fn waits_for(&self) -> Option<(Want, WallTime)> {
-        let due = self.timer.due().filter(|_| self.backlogged)?;
-        Some((Want::of(&self.timer.spec.handler), due))
+    /// What it waits for in the backlog.
+    pub(super) fn waits_for(&self) -> Option<Want> {
+        let waits = self.backlogged && self.timer.due().is_some();
+        waits.then(|| Want::of(&self.timer.spec.handler))
     }
 
     /// The nodes at which it takes a place, once for each run: its home does not, for what it began itself.
@@ -100,16 +88,15 @@ impl Ledger {
     /// Marks a timer as waiting for somebody who can run it, or not any more; nothing durable.
     pub(crate) fn set_backlogged(&mut self, uid: Uid, value: bool) {
         self.delist(uid);
-        if let Some(entry) = self.timers.get_mut(&uid) {
-            entry.backlogged = value;
-        }
+        self.timers.adjust(uid, |entry| entry.backlogged = value);
         self.enlist(uid);
     }
 
     /// The timer that has waited longest for this.
     pub(crate) fn first_waiting(&self, want: &Want) -> Option<Uid> {
-        let (_, uid) = self.backlog.queues.get(want)?.first()?;
-        Some(*uid)
+        let queue = Queue::Backlog(want.clone());
+        let (_, entry) = self.timers.first(WAITS, &queue)?;
+        Some(entry.timer.uid)
     }
 
     /// How many timers wait for somebody who can run them.
@@ -120,9 +107,9 @@ impl Ledger {
 
     /// Things that timers waited for since the last call and that none waits for now.
     pub(crate) fn take_emptied(&mut self) -> Vec<Want> {
-        let mut emptied = std::mem::take(&mut self.backlog.emptied);
-        emptied.retain(|want| !self.backlog.queues.contains_key(want));
-        emptied
+        let mut left = std::mem::take(&mut self.backlog.left);
+        left.retain(|want| self.first_waiting(want).is_none());
+        left
     }
 
     /// How many places for a handler the pulled runs of a node take.

@@ -1,5 +1,6 @@
 //! Claims: the right of one node to run one occurrence, and what came of it.
 
+use super::stands::{Queue, TOLD};
 use super::{Entry, Held, Ledger};
 use crate::id::{NodeId, Token, Uid};
 use crate::planted::{self, Fault};
@@ -15,6 +16,9 @@ impl Ledger {
     /// occurrence that can be claimed; none if nothing of it is due any more.
     pub(crate) fn ready(&mut self, uid: Uid, now: WallTime) -> Option<WallTime> {
         let entry = self.entry(uid)?;
+        if let Some(nominal) = entry.timer.ready_as_it_is(now) {
+            return Some(nominal);
+        }
         let mut timer = entry.timer.clone();
         let nominal = timer.ready(None, now);
         if timer.revision == entry.timer.revision {
@@ -111,12 +115,15 @@ impl Ledger {
         outcome: &Outcome,
         now: WallTime,
     ) -> Result<Settled, Stale> {
-        let mut timer = self.entry(uid).ok_or(Stale)?.timer.clone();
-        let settled = timer.settle(token, outcome, now)?;
-        if settled == Settled::Accepted {
-            self.end_claim(uid, |entry| entry.timer = timer);
+        let timer = &self.entry(uid).ok_or(Stale)?.timer;
+        if timer.was_last(token) {
+            return Ok(Settled::Again);
         }
-        Ok(settled)
+        if !timer.holds(token) && !planted::is(Fault::IgnoreToken) {
+            return Err(Stale);
+        }
+        let settled = self.end_claim(uid, |entry| entry.timer.settle(token, outcome, now));
+        settled.unwrap_or(Err(Stale))
     }
 
     /// Takes back a claim that its node could not begin. Returns whether there was one.
@@ -147,17 +154,18 @@ impl Ledger {
         }
     }
 
-    fn end_claim(&mut self, uid: Uid, change: impl FnOnce(&mut Entry)) {
+    fn end_claim<R>(&mut self, uid: Uid, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let at = self.stamp();
         self.change(uid, |entry| {
-            change(entry);
+            let result = change(entry);
             entry.changed = at;
             if entry.held == Some(Held::Claimed) && !entry.timer.is_running() {
                 entry.held = Some(Held::Giving);
                 // What of it still waits in the backlog is its home's to run.
                 entry.backlogged = false;
             }
-        });
+            result
+        })
     }
 
     /// The run of `node` under this token, if it is still in flight.
@@ -168,8 +176,8 @@ impl Ledger {
 
     /// The earliest deadline of what is on its way back to `node`.
     pub(crate) fn first_given(&self, node: &NodeId) -> Option<WallTime> {
-        let (due, _) = self.giving.get(node)?.first()?;
-        (*due < NEVER).then_some(*due)
+        let (due, _) = self.timers.first(TOLD, &Queue::Giving(node.clone()))?;
+        (due < NEVER).then_some(due)
     }
 
     /// A timer that is to be given back to `node`, as it is now.

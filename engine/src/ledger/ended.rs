@@ -1,52 +1,39 @@
 //! Timers that have ended and can still be looked up: for a while, and at most so many bytes of them.
 
+use super::stands::{Queue, WAITS};
 use super::{Entry, Ledger};
 use crate::id::Uid;
 use crate::page::Weigh as _;
 use crate::steps;
 use crate::time::WallTime;
-use std::collections::BTreeSet;
 
 /// The most bytes of ended timers; above that the first to be forgotten go at once, and are counted.
 pub const ENDED_BYTES_MAX: usize = 64 << 20;
 /// Ended timers that are forgotten in one turn.
 const PRUNED_IN_TURN_MAX: usize = 512;
 
-/// The ended timers by when they are forgotten.
+/// What the ended timers take; by when they are forgotten they stand on the shelf.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    queue: BTreeSet<(WallTime, Uid)>,
     bytes: usize,
     evicted: u64,
 }
 
 impl Ended {
     pub(super) fn insert(&mut self, entry: &Entry) {
-        if let Some(until) = entry.timer.kept_until() {
-            self.queue.insert((until, entry.timer.uid));
+        if entry.timer.kept_until().is_some() {
             self.bytes += entry.timer.weight();
         }
     }
 
     pub(super) fn remove(&mut self, entry: &Entry) {
-        if let Some(until) = entry.timer.kept_until() {
-            self.queue.remove(&(until, entry.timer.uid));
+        if entry.timer.kept_until().is_some() {
             self.bytes -= entry.timer.weight();
         }
     }
 
     fn is_full(&self) -> bool {
         self.bytes > ENDED_BYTES_MAX
-    }
-
-    /// When the first is forgotten: at once, if there are too many.
-    fn forget_at(&self) -> Option<WallTime> {
-        let (until, _) = self.queue.first()?;
-        Some(if self.is_full() {
-            WallTime(i64::MIN)
-        } else {
-            *until
-        })
     }
 }
 
@@ -56,10 +43,7 @@ impl Ledger {
     pub(crate) fn prune(&mut self, now: WallTime) {
         self.prune_past(now);
         for _ in 0..PRUNED_IN_TURN_MAX {
-            if self.prune_at().is_none_or(|at| at > now) {
-                return;
-            }
-            let Some((_, uid)) = self.ended.queue.first().copied() else {
+            let Some((_, uid)) = self.next_forgotten().filter(|(at, _)| *at <= now) else {
                 return;
             };
             steps::visit();
@@ -92,7 +76,17 @@ impl Ledger {
     /// When `prune` has something to do.
     #[must_use]
     pub fn prune_at(&self) -> Option<WallTime> {
-        self.ended.forget_at()
+        self.next_forgotten().map(|(at, _)| at)
+    }
+
+    /// What is forgotten next, and when: at once, if there is too much of it.
+    fn next_forgotten(&self) -> Option<(WallTime, Uid)> {
+        let (until, entry) = self.timers.first(WAITS, &Queue::Ended)?;
+        let at = match self.ended.is_full() {
+            true => WallTime(i64::MIN),
+            false => until,
+        };
+        Some((at, entry.timer.uid))
     }
 
     /// How many ended timers were forgotten early, because there were too many.

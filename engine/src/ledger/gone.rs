@@ -14,7 +14,8 @@ impl Ledger {
             return;
         };
         self.note_removed(uid, entry.timer.name.clone());
-        let home = entry.timer.home.or(entry.former);
+        let former = entry.former().cloned();
+        let home = entry.timer.home.or(former);
         if let Some(home) = home.filter(|_| !planted::is(Fault::ForgetGone)) {
             if self.is_active(&home) {
                 let ended = self.ended_elsewhere.entry(home.clone());

@@ -103,6 +103,13 @@ impl Ledger {
         match self.entry(timer.uid) {
             None => self.judge_create(tail, timer, now),
             Some(entry) if entry.timer == *timer => Ok(()),
+            Some(entry) if entry.timer.name != timer.name => Err(Refusal::Invalid {
+                field: "timer.name".into(),
+                why: format!(
+                    "is {} already, and a timer keeps its name",
+                    entry.timer.name
+                ),
+            }),
             Some(entry) if believes(tail, entry, timer) => {
                 self.change(timer.uid, |entry| {
                     // What waited in the backlog was the home's to run since it is back.
@@ -216,7 +223,7 @@ impl Ledger {
     }
 
     fn judge_gone(&mut self, tail: &Tail, uid: Uid, now: WallTime) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         if entry.timer.home.as_ref() != Some(&tail.node) {

@@ -1,7 +1,7 @@
 //! Nodes that leave: their movable timers become the pool's, a piece in each turn, and are served as its own at once.
 
 use super::ownership::PER_PAGE_MAX;
-use super::{Entry, Home, Ledger, Stance};
+use super::{Entry, Ledger, Stance};
 use crate::id::{NodeId, Uid};
 use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
@@ -26,7 +26,8 @@ impl Ledger {
         }
         self.take_over(node, Stance::Left, now);
         self.leaving.insert(node.clone(), FIRST);
-        self.turn.touched.insert(None);
+        self.touch((Some(node.clone()), None));
+        self.look_at_leavers();
         self.part(node, PER_PAGE_MAX);
     }
 
@@ -35,6 +36,8 @@ impl Ledger {
         let nodes = self.nodes.iter();
         let left = nodes.filter(|(_, node)| node.stance == Stance::Left);
         self.leaving = left.map(|(name, _)| (name.clone(), FIRST)).collect();
+        self.turn.leavers = self.leaving.keys().cloned().collect();
+        self.look_at_leavers();
     }
 
     /// Makes some timers of those who have left the pool's. Returns whether there are more.
@@ -49,7 +52,7 @@ impl Ledger {
         let Some(after) = self.leaving.get(node).copied() else {
             return;
         };
-        let own = self.homes.get(&Some(node.clone())).map(|it| &it.news);
+        let own = self.homes.get(node).map(|it| &it.news);
         let range = (Bound::Excluded(after), Bound::Unbounded);
         let own = own.into_iter().flat_map(|news| news.range(range));
         let mut next: Vec<_> = own.take(most).copied().collect();
@@ -62,7 +65,7 @@ impl Ledger {
             self.part_with(uid);
         }
         if done {
-            self.leaving.remove(node);
+            self.stay(node);
             self.void_stage(node);
             self.change_node(node, |n| n.stage = None);
             self.forget_if_empty(node);
@@ -71,16 +74,23 @@ impl Ledger {
         }
     }
 
+    /// What a node has is not the pool's any more, or all of it is.
+    pub(super) fn stay(&mut self, node: &NodeId) {
+        self.leaving.remove(node);
+        self.leavers.set(node, None);
+    }
+
     fn part_with(&mut self, uid: Uid) {
         let waits = |entry: &Entry| entry.timer.awaits == Some(Awaits::Return);
-        if self.timers.get(&uid).is_some_and(waits) {
+        if self.timers.get(uid).is_some_and(waits) {
             return;
         }
         let at = self.stamp();
         self.change(uid, |entry| match entry.timer.spec.placement {
             Placement::Movable => {
-                entry.former = entry.timer.home.take();
-                entry.stage = None;
+                let former = entry.timer.home.take();
+                entry.set_former(former);
+                entry.set_stage(None);
             }
             Placement::Pinned(_) => {
                 entry.timer.set_awaits(Some(Awaits::Return));
@@ -91,9 +101,8 @@ impl Ledger {
 
     /// A node that has left is remembered only while a timer, or somebody's change of one, waits for it.
     fn forget_if_empty(&mut self, node: &NodeId) {
-        let home: Home = Some(node.clone());
         let waits = self.pending.of(node).next().is_some();
-        if !self.homes.contains_key(&home) && !waits {
+        if !self.homes.contains_key(node) && !waits {
             self.nodes.remove(node);
             self.note_node(node);
             let unheard = self.gone_of.remove(node).into_iter().flatten();

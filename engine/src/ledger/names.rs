@@ -9,9 +9,10 @@ impl Ledger {
     /// The timer of this name.
     #[must_use]
     pub fn named(&self, name: &TimerName) -> Option<&Entry> {
-        let of_pool = self.names.get(name);
-        let staged = || self.stages.attached(name.node.as_ref()?)?.names.get(name);
-        self.entry(*of_pool.or_else(staged)?)
+        self.timers.named(name).or_else(|| {
+            let stage = self.stages.attached(name.node.as_ref()?)?;
+            self.entry(*stage.names.get(name)?)
+        })
     }
 
     /// The timers in the order of their names, from the first after `after`.
@@ -19,16 +20,14 @@ impl Ledger {
         &'a self,
         after: Option<&'a TimerName>,
     ) -> impl Iterator<Item = &'a Entry> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, Excluded);
-        let mut own = self.names.range((from, Unbounded)).peekable();
-        let mut staged = self.staged_by_name(after).peekable();
-        let uids = std::iter::from_fn(move || match (own.peek(), staged.peek()) {
-            (Some((first, _)), Some((second, _))) if second < first => staged.next(),
+        let mut own = self.timers.ordered(after).peekable();
+        let staged = self.staged_by_name(after);
+        let mut staged = staged.filter_map(|(_, uid)| self.entry(*uid)).peekable();
+        std::iter::from_fn(move || match (own.peek(), staged.peek()) {
+            (Some(first), Some(second)) if second.timer.name < first.timer.name => staged.next(),
             (Some(_), _) => own.next(),
             (None, _) => staged.next(),
-        });
-        uids.filter_map(|(_, uid)| self.entry(*uid))
+        })
     }
 
     fn staged_by_name<'a>(
@@ -46,28 +45,25 @@ impl Ledger {
         attached.flat_map(move |(_, stage)| stage.names.range((from, Unbounded)))
     }
 
-    fn names_of(&mut self, place: &Place) -> Option<&mut BTreeMap<TimerName, Uid>> {
-        match place {
-            (_, None) => Some(&mut self.names),
-            (home, Some(attempt)) => {
-                let stage = self.stages.of_mut(home.as_ref(), *attempt)?;
-                Some(&mut stage.names)
-            }
-        }
+    fn staged_names(&mut self, place: &Place) -> Option<&mut BTreeMap<TimerName, Uid>> {
+        let (home, stage) = place;
+        let stage = self.stages.of_mut(home.as_ref(), (*stage)?)?;
+        Some(&mut stage.names)
     }
 
-    pub(super) fn learn_name(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get(&uid) else {
+    /// Of what belongs to a stage the stage knows the name.
+    pub(super) fn learn_staged_name(&mut self, uid: Uid) {
+        let Some(entry) = self.timers.get(uid).filter(|entry| entry.stage().is_some()) else {
             return;
         };
         let (place, name) = (entry.place(), entry.timer.name.clone());
-        if let Some(names) = self.names_of(&place) {
+        if let Some(names) = self.staged_names(&place) {
             names.insert(name, uid);
         }
     }
 
-    pub(super) fn forget_name(&mut self, place: &Place, name: &TimerName, uid: Uid) {
-        if let Some(names) = self.names_of(place)
+    pub(super) fn forget_staged_name(&mut self, place: &Place, name: &TimerName, uid: Uid) {
+        if let Some(names) = self.staged_names(place)
             && names.get(name) == Some(&uid)
         {
             names.remove(name);

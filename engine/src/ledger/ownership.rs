@@ -46,6 +46,7 @@ impl Ledger {
         if !same && self.node(&hello.node).is_some() {
             self.lose(&hello.node, now);
         }
+        self.stay(&hello.node);
         let session = Session(self.stamp().0);
         let epoch = Epoch(session.0);
         let node = self
@@ -65,9 +66,6 @@ impl Ledger {
         node.session = session;
         node.incarnation = hello.incarnation;
         node.rack = hello.rack.clone();
-        if node.stance == Stance::Left {
-            self.leaving.remove(&hello.node);
-        }
         if matches!(node.stance, Stance::Lost | Stance::Left) {
             node.stance = Stance::Greeted;
             node.since = now;
@@ -95,7 +93,7 @@ impl Ledger {
         };
         let mut room = Room::of_message(limits);
         for (index, uid) in self.news_after(node, after) {
-            let entry = self.timers.get(&uid);
+            let entry = self.timers.get(uid);
             let entry = entry.filter(|_| !self.gone.contains_key(&uid));
             if !room.take(entry.map_or(UID_BYTES, |entry| entry.timer.weight())) {
                 page.more = true;
@@ -120,7 +118,7 @@ impl Ledger {
     /// What there is to tell `node` after `after`, in the order in which it came about.
     fn news_after(&self, node: &NodeId, after: LogIndex) -> impl Iterator<Item = (LogIndex, Uid)> {
         let from = (LogIndex(after.0.saturating_add(1)), Uid(0))..;
-        let own = self.homes.get(&Some(node.clone())).map(|it| &it.news);
+        let own = self.homes.get(node).map(|it| &it.news);
         let staged = self.stages.attached(node).map(|it| &it.holding.news);
         let gone = self.gone_of.get(node);
         let told = !planted::is(Fault::TellNoChanges);
@@ -181,7 +179,7 @@ impl Ledger {
     fn free_what_is_apart(&mut self, node: &NodeId) -> bool {
         let apart = self.apart_of(node).into_iter();
         let freed = apart.filter(|uid| {
-            let entry = self.timers.get(uid);
+            let entry = self.timers.get(*uid);
             entry.is_some_and(|entry| entry.held.is_some() && !waits_elsewhere(entry))
         });
         let mut freed: Vec<Uid> = freed.collect();
@@ -216,7 +214,7 @@ impl Ledger {
                 entry.timer.set_awaits(None);
                 entry.held = Some(super::Held::Claimed);
                 // It stays when the home has taken the rest.
-                entry.stage = None;
+                entry.set_stage(None);
             });
         } else if entry.timer.awaits.is_some() {
             self.change(uid, |entry| entry.timer.set_awaits(None));
@@ -267,7 +265,7 @@ impl Ledger {
         for uid in self.apart_of(node) {
             if self
                 .timers
-                .get(&uid)
+                .get(uid)
                 .is_some_and(|entry| entry.held.is_some())
             {
                 let at = self.stamp();

@@ -70,11 +70,11 @@ impl Ledger {
         cancel: Option<(u128, Cancelled)>,
         now: WallTime,
     ) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
         // What was never written does not come back.
-        let durable = !self.turn.fresh.contains(&uid);
+        let durable = !self.timers.is_unwritten(uid);
         self.departed.bid(&entry.timer, cancel, now, durable);
     }
 

@@ -1,6 +1,7 @@
 //! Changes of pinned timers that wait for their sleeping homes.
 
 use super::request::new_time;
+use super::stands::{Queue, TOLD};
 use super::{Ledger, Pending, Routed};
 use crate::id::NodeId;
 use crate::op::{Answer, Change, NewTime, Op, RearmMode, Refusal};
@@ -144,9 +145,9 @@ impl Ledger {
     /// When `node` has to be awake for pinned timers as others made or moved them while it slept.
     #[must_use]
     pub fn unheard_due(&self, node: &NodeId) -> Option<WallTime> {
-        let made = self.unheard.get(node).and_then(|timers| timers.first());
+        let made = self.timers.first(TOLD, &Queue::Unheard(node.clone()));
         let moved = self.pending.first_due(node);
-        moved.into_iter().chain(made.map(|(due, _)| *due)).min()
+        moved.into_iter().chain(made.map(|(due, _)| due)).min()
     }
 
     /// The home has applied a change that waited for it.

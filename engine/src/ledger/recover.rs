@@ -5,6 +5,7 @@ use super::ended::Ended;
 use super::pending::PendingChanges;
 use super::stage::Stages;
 use super::{Entry, Gone, Known, Ledger, Meta, Node, Pending, Turn};
+use crate::agenda::Agenda;
 use crate::departed::{Departed, Farewell};
 use crate::feed::Feed;
 use crate::history::{History, Kept};
@@ -13,6 +14,7 @@ use crate::intern::Interner;
 use crate::message::LedgerId;
 use crate::planted::{self, Fault};
 use crate::record::{Key, Reader, Unreadable, decode, decode_timer};
+use crate::shelf::Shelf;
 use crate::time::{LogIndex, Millis};
 use crate::timer::{Overlap, RunRecord, Timer};
 use std::collections::BTreeMap;
@@ -30,16 +32,14 @@ impl Ledger {
         Self {
             pool,
             meta,
-            timers: BTreeMap::new(),
-            names: BTreeMap::new(),
+            timers: Shelf::default(),
             homes: BTreeMap::new(),
             stages: Stages::default(),
             leaving: BTreeMap::new(),
+            leavers: Agenda::default(),
             claims: BTreeMap::new(),
             apart: BTreeMap::new(),
             orphans: BTreeMap::new(),
-            giving: BTreeMap::new(),
-            unheard: BTreeMap::new(),
             nodes: BTreeMap::new(),
             gone: BTreeMap::new(),
             gone_of: BTreeMap::new(),
@@ -88,6 +88,7 @@ impl Ledger {
             empty = false;
             recovered.restore(fact?.0);
         }
+        recovered.timers.order_names();
         recovered.find_stages();
         recovered.find_leaving();
         recovered.find_ended_elsewhere();
@@ -126,7 +127,7 @@ impl Ledger {
                 if planted::is(Fault::ForgetOverlapAtRestart) {
                     entry.timer.spec.policy.overlap = Overlap::Allow;
                 }
-                self.insert(*entry);
+                self.insert_recovered(*entry);
             }
             Fact::Gone(uid, gone) => self.remember_gone(uid, gone),
             Fact::Pending(number, pending) => self.pending.insert(number, *pending),

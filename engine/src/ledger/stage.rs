@@ -15,7 +15,6 @@ use super::sum::Sum;
 use super::{Entry, Ledger};
 use crate::id::{NodeId, TimerName, Uid};
 use crate::planted::{self, Fault};
-use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
 use crate::timer::Timer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,11 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Timers of a void stage that are erased in one turn, and timers of an attached one of which watchers hear.
 const PER_TURN_MAX: usize = 1_000;
 
-/// The timers of one home in one state: what is due when, and in which order they changed.
+/// The timers of one home in one state, beside what is due of them when.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
-    /// What waits to be pulled, by when it is due.
-    pub(super) queue: BTreeSet<(WallTime, Uid)>,
     /// All of them, in the order in which the ledger last had news of each for its home.
     pub(super) news: BTreeSet<(LogIndex, Uid)>,
     /// What home and ledger compare.
@@ -36,7 +33,7 @@ pub(super) struct Holding {
 
 impl Holding {
     pub(super) fn is_empty(&self) -> bool {
-        self.news.is_empty() && self.queue.is_empty()
+        self.news.is_empty()
     }
 }
 
@@ -102,7 +99,7 @@ impl Ledger {
 
     /// Whether a timer is a part of what the ledger has: not of a stage that is open or over.
     pub(super) fn is_real(&self, entry: &Entry) -> bool {
-        let Some(attempt) = entry.stage else {
+        let Some(attempt) = entry.stage() else {
             return true;
         };
         let stage = self.stages.of(entry.timer.home.as_ref(), attempt);
@@ -132,13 +129,10 @@ impl Ledger {
 
     /// The earliest deadline of a home if it closed now.
     pub(crate) fn first_if_attached(&self, node: &NodeId) -> Option<WallTime> {
-        let own = self.homes.get(&Some(node.clone())).map(|it| &it.queue);
-        let staged = self.stages.current.get(node).map(|it| &it.holding.queue);
-        let queues = [own, staged].into_iter().flatten();
-        queues
-            .filter_map(|queue| queue.first())
-            .map(|(due, _)| *due)
-            .min()
+        let staged = self.stages.current.get(node).map(|it| Some(it.attempt));
+        let places = [Some(None), staged].into_iter().flatten();
+        let firsts = places.filter_map(|stage| self.first_at((Some(node.clone()), stage)));
+        firsts.min().map(|(due, _)| due)
     }
 
     /// Takes one timer of a piece; what it says replaces what an earlier piece said of it.
@@ -149,7 +143,7 @@ impl Ledger {
             ..timer.clone()
         };
         let mut entry = Entry::new(timer, LogIndex(0), created);
-        entry.stage = (!planted::is(Fault::StageAsReal)).then_some(attempt);
+        entry.set_stage((!planted::is(Fault::StageAsReal)).then_some(attempt));
         self.insert(entry);
     }
 
@@ -158,7 +152,8 @@ impl Ledger {
         let stage = self.stages.open(node, attempt);
         stage.attached = stage.attempt == attempt;
         self.stages.unannounced.insert(node.clone(), None);
-        self.turn.touched.insert(Some(node.clone()));
+        self.touch((Some(node.clone()), None));
+        self.look_at_leavers();
     }
 
     /// Nothing of the stage of `node` is there any more; it is erased later, in pieces.
@@ -169,7 +164,8 @@ impl Ledger {
         if let Some(stage) = self.stages.current.remove(node) {
             self.stages.unannounced.remove(node);
             self.stages.void.push((node.clone(), stage));
-            self.turn.touched.insert(Some(node.clone()));
+            self.touch((Some(node.clone()), None));
+            self.look_at_leavers();
         }
     }
 
@@ -185,16 +181,14 @@ impl Ledger {
             };
             left -= 1;
             stage.holding.news.pop_first();
-            stage.holding.queue.pop_first();
             let (node, attempt) = (node.clone(), stage.attempt);
             let was_real = stage.attached;
             let same = |entry: &Entry| {
-                entry.stage == Some(attempt) && entry.timer.home.as_ref() == Some(&node)
+                entry.stage() == Some(attempt) && entry.timer.home.as_ref() == Some(&node)
             };
-            if self.timers.get(&uid).is_some_and(same) {
-                self.delist_runs(uid);
-                self.timers.remove(&uid);
-                self.turn.dirty.insert(Key::Timer(uid));
+            if self.timers.get(uid).is_some_and(same) {
+                drop(self.delist_runs(uid));
+                self.timers.remove(uid);
                 if was_real {
                     self.feed_removed(name);
                 }
@@ -229,12 +223,18 @@ impl Ledger {
     /// After a start: entries find their stages again; what belongs to none is void.
     pub(super) fn find_stages(&mut self) {
         let mut newest: BTreeMap<NodeId, u64> = BTreeMap::new();
-        for entry in self.timers.values() {
-            if let (Some(home), Some(attempt)) = (&entry.timer.home, entry.stage) {
+        let staged: Vec<&Entry> = self.timers.by_uid();
+        let staged: Vec<&Entry> = staged
+            .into_iter()
+            .filter(|it| it.stage().is_some())
+            .collect();
+        for entry in &staged {
+            if let (Some(home), Some(attempt)) = (&entry.timer.home, entry.stage()) {
                 let newest = newest.entry(home.clone()).or_default();
                 *newest = (*newest).max(attempt);
             }
         }
+        let staged: Vec<Uid> = staged.iter().map(|entry| entry.timer.uid).collect();
         for (name, node) in &self.nodes {
             // What is attached is; of the rest the newest may still be going on.
             let attempt = node.stage.or_else(|| newest.get(name).copied());
@@ -242,26 +242,21 @@ impl Ledger {
                 self.stages.open(name, attempt).attached = node.stage == Some(attempt);
             }
         }
-        let staged = self
-            .timers
-            .iter()
-            .filter(|(_, entry)| entry.stage.is_some());
-        let staged: Vec<Uid> = staged.map(|(uid, _)| *uid).collect();
         for uid in staged {
             self.find_stage_of(uid);
         }
     }
 
     fn find_stage_of(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(entry) = self.timers.get(uid) else {
             return;
         };
-        let (Some(home), Some(attempt)) = (entry.timer.home.clone(), entry.stage) else {
+        let (Some(home), Some(attempt)) = (entry.timer.home.clone(), entry.stage()) else {
             return;
         };
         if self.stages.of(Some(&home), attempt).is_some() {
             // What does not depend on the stage was listed when the entry came in, and is counted once.
-            self.delist_runs(uid);
+            drop(self.delist_runs(uid));
             return self.settle_in(uid);
         }
         let name = entry.timer.name.clone();
@@ -333,7 +328,7 @@ mod tests {
         let records = ledger.take_records().into_iter();
         let facts = records.filter_map(|record| Some((record.key, record.value?)));
         let again = Ledger::recover(PoolId::new("default").unwrap(), 1, facts).unwrap();
-        assert!(again.entry(Uid(1)).is_some_and(|it| it.stage == Some(1)));
+        assert!(again.entry(Uid(1)).is_some_and(|it| it.stage() == Some(1)));
         let taken = |ledger: &Ledger| ledger.places_taken(&runner, &timer.spec.handler);
         assert_eq!((taken(&ledger), taken(&again)), (1, 1));
     }

@@ -1,76 +1,29 @@
 //! The timers of the ledger and the indexes over them; every change of a timer goes through here.
 
-use super::claims::NEVER;
 use super::stage::Holding;
 use super::sum::Sum;
-use super::{Entry, Held, Home, Known, Ledger};
+use super::{Entry, Home, Ledger};
 use crate::id::{NodeId, Token, Uid};
-use crate::record::Key;
-use crate::time::{LogIndex, WallTime};
-use crate::timer::{Awaits, Phase, Timer};
+use crate::shelf::Shelf;
+use crate::time::LogIndex;
+use crate::timer::Phase;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a timer is listed: its home, and the number of the stage if it was handed over in one.
 pub(super) type Place = (Home, Option<u64>);
 
+/// What of a timer is kept with its home.
+pub(super) struct Listed {
+    place: Place,
+    news: LogIndex,
+    sum: Option<Sum>,
+    due: Option<Place>,
+}
+
 impl Entry {
-    pub(super) fn new(timer: Timer, changed: LogIndex, created: LogIndex) -> Self {
-        Self {
-            timer,
-            changed,
-            created,
-            former: None,
-            held: None,
-            stage: None,
-            backlogged: false,
-        }
-    }
-
-    pub(super) fn recovered(timer: Timer, known: Known) -> Self {
-        match known {
-            Known::Made(at) => Self::new(timer, at, at),
-            Known::Brought(at) => Self::new(timer, LogIndex(0), at),
-            Known::Staged(at, attempt) => Self {
-                stage: Some(attempt),
-                ..Self::new(timer, LogIndex(0), at)
-            },
-            Known::Other {
-                changed,
-                created,
-                former,
-                held,
-                stage,
-            } => Self {
-                former,
-                held,
-                stage,
-                ..Self::new(timer, changed, created)
-            },
-        }
-    }
-
-    /// What is to be in the journal beside the timer.
-    pub(super) fn known(&self) -> Known {
-        let (changed, created) = (self.changed, self.created);
-        match (&self.former, self.held, self.stage) {
-            (None, None, None) if changed == created => Known::Made(created),
-            (None, None, None) if changed == LogIndex(0) => Known::Brought(created),
-            (None, None, Some(attempt)) if changed == LogIndex(0) => {
-                Known::Staged(created, attempt)
-            }
-            (former, held, stage) => Known::Other {
-                changed,
-                created,
-                former: former.clone(),
-                held,
-                stage,
-            },
-        }
-    }
-
     /// Where it is listed: with its home, and there in a stage if it belongs to one.
     pub(super) fn place(&self) -> Place {
-        (self.timer.home.clone(), self.stage)
+        (self.timer.home.clone(), self.stage())
     }
 
     /// When there was last something of it that its home had not told itself.
@@ -80,28 +33,29 @@ impl Entry {
 
     /// Whether home and ledger compare it.
     fn in_sum(&self) -> bool {
-        self.held.is_none() && Sum::counts(&self.timer)
+        self.timer.home.is_some() && self.held.is_none() && Sum::counts(&self.timer)
     }
 
-    /// Where it waits to be pulled: a handed timer of an active home is the pool's for one run.
-    fn queue(&self) -> Option<(Place, WallTime)> {
-        let due = self
-            .timer
-            .due()
-            .filter(|_| self.timer.is_movable() && !self.backlogged)?;
-        match self.held {
-            None => Some((self.place(), due)),
-            // Of a claimed one only what may run beside that run is due.
-            Some(Held::Handed | Held::Claimed) => Some(((None, None), due)),
-            Some(Held::Giving) => None,
+    fn listed(&self) -> Listed {
+        Listed {
+            place: self.place(),
+            news: self.news(),
+            sum: self.in_sum().then(|| Sum::of(&self.timer)),
+            due: self.due_at(),
         }
+    }
+
+    /// Where it waits to be pulled.
+    fn due_at(&self) -> Option<Place> {
+        let place = self.pulled_from()?;
+        self.timer.due().map(|_| place)
     }
 
     /// The home that has to look at it when it moves: others have it, or a run of it is in flight, or it is
     /// unreplicated and not a part of a stage.
     fn watched_by(&self) -> Option<&NodeId> {
         let home = self.timer.home.as_ref()?;
-        let light = !self.timer.spec.durability.is_replicated() && self.stage.is_none();
+        let light = !self.timer.spec.durability.is_replicated() && self.stage().is_none();
         let told = self.timer.awaits.is_some();
         let apart = self.held.is_some() || self.timer.is_running() || light || told;
         apart.then_some(home)
@@ -113,39 +67,29 @@ impl Entry {
         self.timer.name.node.as_ref().filter(|_| pools)
     }
 
-    /// The sleeping home that has not heard of it, and when it is due there.
-    fn unheard_by(&self) -> Option<(&NodeId, WallTime)> {
-        let home = self.timer.home.as_ref()?;
-        let waits = self.timer.awaits == Some(Awaits::Home);
-        self.timer.due().filter(|_| waits).map(|due| (home, due))
-    }
-
     /// The nodes that run something of it, and the tokens they do it under.
     pub(super) fn run_by(&self) -> impl Iterator<Item = (Token, &NodeId)> {
         self.timer.lines().filter_map(Phase::running)
-    }
-
-    /// The home that is to own it again, and when it is due there.
-    fn given_to(&self) -> Option<(&NodeId, WallTime)> {
-        let home = self.timer.home.as_ref()?;
-        let due = self.timer.due().unwrap_or(NEVER);
-        (self.held == Some(Held::Giving)).then_some((home, due))
     }
 }
 
 impl Ledger {
     /// Puts a timer into its place; one of the same identity leaves its own first.
-    pub(super) fn insert(&mut self, mut entry: Entry) {
+    pub(super) fn insert(&mut self, entry: Entry) {
+        self.put_in(entry, |timers, entry| drop(timers.insert(entry)));
+        self.timers.order_names();
+    }
+
+    /// The same of one of many that are in the journal; whoever puts in the last has their names ordered.
+    pub(super) fn insert_recovered(&mut self, entry: Entry) {
+        self.put_in(entry, Shelf::restore);
+    }
+
+    fn put_in(&mut self, mut entry: Entry, put: fn(&mut Shelf<Entry, 2>, Entry)) {
         let uid = entry.timer.uid;
         self.interner.share(&mut entry.timer);
-        if !self.turn.dirty.contains(&Key::Timer(uid)) && !self.timers.contains_key(&uid) {
-            self.turn.fresh.insert(uid);
-        }
-        self.turn.dirty.insert(Key::Timer(uid));
-        if self.timers.contains_key(&uid) {
-            self.move_out(uid);
-        }
-        self.timers.insert(uid, entry);
+        self.move_out(uid);
+        put(&mut self.timers, entry);
         self.settle_in(uid);
     }
 
@@ -155,19 +99,21 @@ impl Ledger {
         uid: Uid,
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
-        let place = self.timers.get(&uid)?.place();
-        self.delist(uid);
-        let entry = self.timers.get_mut(&uid)?;
-        let result = self
-            .interner
-            .share_again(entry, |entry| &mut entry.timer, change);
-        let noted = entry.timer.take_noted();
-        let name = (entry.place() != place).then(|| entry.timer.name.clone());
-        if let Some(name) = name {
-            self.forget_name(&place, &name, uid);
-            self.learn_name(uid);
+        let place = self.delist(uid)?;
+        let Self {
+            timers, interner, ..
+        } = self;
+        let (result, noted, moved) = timers.change(uid, |entry| {
+            let result = interner.share_again(entry, |entry| &mut entry.timer, change);
+            let noted = entry.timer.take_noted();
+            let moved = entry.place() != place;
+            (result, noted, moved.then(|| entry.timer.name.clone()))
+        })?;
+        if let Some(name) = moved {
+            self.forget_staged_name(&place, &name, uid);
+            self.learn_staged_name(uid);
+            self.timers.order_names();
         }
-        self.turn.dirty.insert(Key::Timer(uid));
         self.enlist(uid);
         for run in noted {
             self.note_run(uid, run);
@@ -178,33 +124,31 @@ impl Ledger {
     /// Takes a timer out without a word to anybody.
     pub(super) fn remove(&mut self, uid: Uid) -> Option<Entry> {
         self.move_out(uid);
-        let entry = self.timers.remove(&uid)?;
-        if self.turn.fresh.remove(&uid) {
-            self.turn.dirty.remove(&Key::Timer(uid));
-        } else {
-            self.turn.dirty.insert(Key::Timer(uid));
-        }
+        let entry = self.timers.remove(uid)?;
+        self.look_at_leavers();
         Some(entry)
     }
 
-    /// Puts a timer that is in the slab into every index.
+    /// Lists a timer that is on the shelf wherever it belongs beside that.
     pub(super) fn settle_in(&mut self, uid: Uid) {
-        self.learn_name(uid);
+        self.learn_staged_name(uid);
         self.enlist(uid);
     }
 
     fn move_out(&mut self, uid: Uid) {
         self.delist(uid);
-        if let Some(entry) = self.timers.get(&uid) {
+        if let Some(entry) = self.timers.get(uid) {
             let (place, name) = (entry.place(), entry.timer.name.clone());
-            self.forget_name(&place, &name, uid);
+            self.forget_staged_name(&place, &name, uid);
         }
     }
 
-    /// Where a timer of this place is looked for.
+    /// What is kept of the timers of a place beside the shelf. Of the pool's own there is nothing: nobody has to hear
+    /// of them, and nobody compares them.
     fn holding_of(&mut self, place: &Place) -> Option<&mut Holding> {
         match place {
-            (home, None) => Some(self.homes.entry(home.clone()).or_default()),
+            (None, _) => None,
+            (Some(home), None) => Some(self.homes.entry(home.clone()).or_default()),
             (home, Some(attempt)) => {
                 let stage = self.stages.of_mut(home.as_ref(), *attempt)?;
                 Some(&mut stage.holding)
@@ -213,7 +157,7 @@ impl Ledger {
     }
 
     fn drop_if_empty(&mut self, place: &Place) {
-        if let (home, None) = place
+        if let (Some(home), None) = place
             && self.homes.get(home).is_some_and(Holding::is_empty)
         {
             self.homes.remove(home);
@@ -221,61 +165,62 @@ impl Ledger {
     }
 
     pub(super) fn enlist(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get(&uid) else {
+        let Some(listed) = self.enlist_runs(uid) else {
             return;
         };
-        let (place, news, due) = (entry.place(), entry.news(), entry.queue());
-        let sum = entry.in_sum().then(|| Sum::of(&entry.timer));
-        if let Some(holding) = self.holding_of(&place) {
-            holding.news.insert((news, uid));
-            holding.sum = sum.map_or(holding.sum, |sum| holding.sum.with(sum));
+        if let Some(holding) = self.holding_of(&listed.place) {
+            holding.news.insert((listed.news, uid));
+            holding.sum = listed.sum.map_or(holding.sum, |sum| holding.sum.with(sum));
         }
-        if let Some((queue, due)) = due
-            && let Some(holding) = self.holding_of(&queue)
-        {
-            holding.queue.insert((due, uid));
-            self.touch(queue.0);
+        if let Some(place) = listed.due {
+            self.touch(place);
         }
-        self.enlist_runs(uid);
+        self.look_at_leavers();
     }
 
-    pub(super) fn delist(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get(&uid) else {
+    /// Takes a timer out of what is kept beside the shelf. Returns where it is.
+    pub(super) fn delist(&mut self, uid: Uid) -> Option<Place> {
+        let listed = self.delist_runs(uid)?;
+        if let Some(place) = listed.due {
+            self.touch(place);
+        }
+        if let Some(holding) = self.holding_of(&listed.place) {
+            holding.news.remove(&(listed.news, uid));
+            holding.sum = listed
+                .sum
+                .map_or(holding.sum, |sum| holding.sum.without(sum));
+        }
+        self.drop_if_empty(&listed.place);
+        Some(listed.place)
+    }
+
+    /// The first deadline of a place may have changed; what a leaver has not given up yet is the pool's.
+    pub(super) fn touch(&mut self, (home, stage): Place) {
+        let current = |attempt| self.stages.of(home.as_ref(), attempt).is_some();
+        if !stage.is_none_or(current) {
             return;
-        };
-        let (place, news, due) = (entry.place(), entry.news(), entry.queue());
-        let sum = entry.in_sum().then(|| Sum::of(&entry.timer));
-        if let Some((queue, due)) = due
-            && let Some(holding) = self.holding_of(&queue)
-        {
-            holding.queue.remove(&(due, uid));
-            self.drop_if_empty(&queue);
-            self.touch(queue.0);
         }
-        if let Some(holding) = self.holding_of(&place) {
-            holding.news.remove(&(news, uid));
-            holding.sum = sum.map_or(holding.sum, |sum| holding.sum.without(sum));
-        }
-        self.drop_if_empty(&place);
-        self.delist_runs(uid);
-    }
-
-    /// The first deadline of a home may have changed; what a leaver has not given up yet is the pool's.
-    fn touch(&mut self, home: Home) {
-        if home
-            .as_ref()
-            .is_some_and(|it| self.leaving.contains_key(it))
+        if let Some(node) = &home
+            && self.leaving.contains_key(node)
         {
+            self.turn.leavers.insert(node.clone());
             self.turn.touched.insert(None);
         }
         self.turn.touched.insert(home);
     }
 
+    /// Keeps what is said of all leavers true of those that were touched.
+    pub(super) fn look_at_leavers(&mut self) {
+        while let Some(node) = self.turn.leavers.pop_first() {
+            let first = self.leaving.contains_key(&node);
+            let first = first.then(|| self.first_of(&Some(node.clone()))).flatten();
+            self.leavers.set(&node, first);
+        }
+    }
+
     /// The indexes of what few timers have: a run, somebody who has to hear of it, an end.
-    fn enlist_runs(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get(&uid) else {
-            return;
-        };
+    fn enlist_runs(&mut self, uid: Uid) -> Option<Listed> {
+        let entry = self.timers.get(uid)?;
         for (token, node) in entry.run_by() {
             let claims = self.claims.entry(node.clone()).or_default();
             claims.insert(token, uid);
@@ -283,8 +228,8 @@ impl Ledger {
         for node in entry.takes_places_of() {
             self.places.take(node, &entry.timer.spec.handler);
         }
-        if let Some((want, due)) = entry.waits_for() {
-            self.backlog.insert(want, (due, uid));
+        if entry.waits_for().is_some() {
+            self.backlog.len += 1;
         }
         if let Some(home) = entry.watched_by() {
             self.apart.entry(home.clone()).or_default().insert(uid);
@@ -292,25 +237,18 @@ impl Ledger {
         if let Some(node) = entry.orphan_of() {
             self.orphans.entry(node.clone()).or_default().insert(uid);
         }
-        if let Some((node, due)) = entry.given_to() {
-            let giving = self.giving.entry(node.clone()).or_default();
-            giving.insert((due, uid));
+        if let Some((node, _)) = entry.given_to() {
             self.turn.given.insert((node.clone(), uid));
         }
-        if let Some((node, due)) = entry.unheard_by() {
-            self.unheard
-                .entry(node.clone())
-                .or_default()
-                .insert((due, uid));
+        if let Some((node, _)) = entry.unheard_by() {
             self.turn.nodes.insert(node.clone());
         }
         self.ended.insert(entry);
+        Some(entry.listed())
     }
 
-    pub(super) fn delist_runs(&mut self, uid: Uid) {
-        let Some(entry) = self.timers.get(&uid) else {
-            return;
-        };
+    pub(super) fn delist_runs(&mut self, uid: Uid) -> Option<Listed> {
+        let entry = self.timers.get(uid)?;
         for (token, node) in entry.run_by() {
             if let Some(claims) = self.claims.get_mut(node) {
                 claims.remove(&token);
@@ -319,8 +257,9 @@ impl Ledger {
         for node in entry.takes_places_of() {
             self.places.free(node, &entry.timer.spec.handler);
         }
-        if let Some((want, due)) = entry.waits_for() {
-            self.backlog.remove(want, (due, uid));
+        if let Some(want) = entry.waits_for() {
+            self.backlog.len -= 1;
+            self.backlog.note_left(want);
         }
         if let Some(home) = entry.watched_by() {
             take_from(&mut self.apart, home, &uid);
@@ -328,14 +267,11 @@ impl Ledger {
         if let Some(node) = entry.orphan_of() {
             take_from(&mut self.orphans, node, &uid);
         }
-        if let Some((node, due)) = entry.given_to() {
-            take_from(&mut self.giving, node, &(due, uid));
-        }
-        if let Some((node, due)) = entry.unheard_by() {
-            take_from(&mut self.unheard, node, &(due, uid));
+        if let Some((node, _)) = entry.unheard_by() {
             self.turn.nodes.insert(node.clone());
         }
         self.ended.remove(entry);
+        Some(entry.listed())
     }
 }
 

@@ -53,11 +53,11 @@ pub enum Fact {
     },
 }
 
-/// A place among the facts of a ledger: timers in the order of their uids, then changes that wait, then what is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A place among the facts of a ledger: timers in the order of their names, then changes that wait, then what is gone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// After this timer.
-    Timer(Uid),
+    /// After the timer of this name.
+    Timer(TimerName),
     /// After the change of this number.
     Pending(u64),
     /// After this timer that is no more.
@@ -116,18 +116,21 @@ impl Weigh for Fact {
 }
 
 impl Ledger {
-    /// The first piece after a place of everything that has to be kept, at rest. It visits its facts and one more.
+    /// The first piece after a place of everything that has to be kept, at rest. It visits its facts, one
+    /// more, and what lies between their names.
     #[must_use]
     pub fn export(&self, after: Option<Place>, now: WallTime) -> Exported {
         let mut facts = Vec::new();
-        let (mut last, mut next, mut bytes) = (after, None, 0);
+        let (mut last, mut next, mut bytes) = (after.clone(), None, 0);
+        let after = after.as_ref();
         let timers = self.timers_after(after, now);
         let rest = self.pending_after(after).chain(self.gone_after(after));
         for (place, fact) in timers.chain(rest) {
             steps::visit();
             bytes += fact.weight();
             let full = facts.len() >= PIECE_FACTS_MAX || bytes > PIECE_BYTES_MAX;
-            if full && !facts.is_empty() {
+            // One that is staged may have the name of one that is not: both are in the same piece.
+            if full && !facts.is_empty() && last.as_ref() != Some(&place) {
                 next = last;
                 break;
             }
@@ -145,29 +148,30 @@ impl Ledger {
         }
     }
 
-    fn timers_after(
-        &self,
-        after: Option<Place>,
+    fn timers_after<'a>(
+        &'a self,
+        after: Option<&'a Place>,
         now: WallTime,
-    ) -> impl Iterator<Item = (Place, Fact)> {
-        let from = match after {
-            None => Some(Unbounded),
-            Some(Place::Timer(uid)) => Some(Excluded(uid)),
+    ) -> impl Iterator<Item = (Place, Fact)> + 'a {
+        let name = match after {
+            None => Some(None),
+            Some(Place::Timer(name)) => Some(Some(name)),
             Some(Place::Pending(_) | Place::Gone(_)) => None,
         };
-        let range = from.map(|from| self.timers.range((from, Unbounded)));
-        let entries = range.into_iter().flatten();
-        let entries = entries.filter_map(|(uid, _)| Some((*uid, self.entry(*uid)?)));
-        entries.map(move |(uid, entry)| {
+        let entries = name.into_iter().flat_map(|name| self.by_name(name));
+        entries.map(move |entry| {
             let timer = entry.timer.at_rest(now);
-            (Place::Timer(uid), Fact::Timer(Box::new(timer)))
+            (
+                Place::Timer(timer.name.clone()),
+                Fact::Timer(Box::new(timer)),
+            )
         })
     }
 
-    fn pending_after(&self, after: Option<Place>) -> impl Iterator<Item = (Place, Fact)> {
+    fn pending_after(&self, after: Option<&Place>) -> impl Iterator<Item = (Place, Fact)> {
         let from = match after {
             None | Some(Place::Timer(_)) => Some(Unbounded),
-            Some(Place::Pending(number)) => Some(Excluded(number)),
+            Some(Place::Pending(number)) => Some(Excluded(*number)),
             Some(Place::Gone(_)) => None,
         };
         let range = from.map(|from| self.pending.range_from(from));
@@ -177,10 +181,10 @@ impl Ledger {
         })
     }
 
-    fn gone_after(&self, after: Option<Place>) -> impl Iterator<Item = (Place, Fact)> {
+    fn gone_after(&self, after: Option<&Place>) -> impl Iterator<Item = (Place, Fact)> {
         let from = match after {
             None | Some(Place::Timer(_) | Place::Pending(_)) => Unbounded,
-            Some(Place::Gone(uid)) => Excluded(uid),
+            Some(Place::Gone(uid)) => Excluded(*uid),
         };
         self.gone.range((from, Unbounded)).map(|(uid, gone)| {
             let (uid, home) = (*uid, gone.home.clone());

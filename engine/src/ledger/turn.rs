@@ -9,9 +9,11 @@ use std::collections::BTreeSet;
 /// What the current turn has changed.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
+    /// What has changed beside timers, runs and farewells: these are marked where they are kept.
     pub(super) dirty: BTreeSet<Key>,
-    pub(super) fresh: BTreeSet<Uid>,
     pub(super) touched: BTreeSet<Home>,
+    /// Leavers of which the first that is due may have changed: empty but within a step.
+    pub(super) leavers: BTreeSet<NodeId>,
     /// Nodes of which something has changed beside the deadlines of their movable timers.
     pub(super) nodes: BTreeSet<NodeId>,
     pub(super) withdrawn: Vec<(NodeId, Token)>,
@@ -32,20 +34,22 @@ impl Ledger {
 
     /// The records of everything that changed since the last call.
     pub fn take_records(&mut self) -> Vec<Record> {
-        self.turn.fresh.clear();
-        let mut dirty = std::mem::take(&mut self.turn.dirty);
-        for key in &dirty {
-            if let Key::Timer(uid) = key
-                && self.timers.contains_key(uid)
-            {
+        let mut few = std::mem::take(&mut self.turn.dirty);
+        let later = few.split_off(&Key::Timer(Uid(0)));
+        let timers = self.timers.take_changed();
+        for uid in &timers {
+            if self.timers.contains(*uid) {
                 self.feed.changed(*uid);
             }
         }
         let runs = self.history.take_dirty().into_iter();
-        dirty.extend(runs.map(|(uid, run)| Key::Run(uid, run)));
-        let farewells = self.departed.take_dirty().into_iter();
-        dirty.extend(farewells.map(Key::Farewell));
-        dirty.iter().map(|key| self.record(key)).collect()
+        let runs = runs.map(|(uid, run)| Key::Run(uid, run));
+        let farewells = self.departed.take_dirty().into_iter().map(Key::Farewell);
+        // All of it in the order of the keys.
+        let timers = timers.into_iter().map(Key::Timer);
+        let keys = few.into_iter().chain(timers).chain(later);
+        let keys = keys.chain(runs).chain(farewells);
+        keys.map(|key| self.record(&key)).collect()
     }
 
     fn record(&self, key: &Key) -> Record {
@@ -55,7 +59,7 @@ impl Ledger {
         match key {
             Key::Meta => Record::put(key, &self.meta),
             Key::Node(node) => stored(key, self.nodes.get(node)),
-            Key::Timer(uid) => match self.timers.get(uid) {
+            Key::Timer(uid) => match self.timers.get(*uid) {
                 Some(entry) => Record::put_timer(&entry.timer, &self.pool, &entry.known()),
                 None => Record::delete(key),
             },

@@ -406,3 +406,60 @@ fn what_comes_and_goes_in_a_turn_leaves_no_trace() {
 fn what_is_known_of_a_slot_beside_its_entry_is_no_larger_than_it_was() {
     assert!(size_of::<Mark>() <= 12, "{}", size_of::<Mark>());
 }
+
+/// An entry that is found by its name or not.
+#[derive(Debug)]
+struct Tag(Card, bool);
+
+impl Shelved for Tag {
+    type Queue = u8;
+
+    fn uid(&self) -> Uid {
+        self.0.uid
+    }
+
+    fn name(&self) -> &TimerName {
+        &self.0.name
+    }
+
+    fn waits(&self, lane: usize) -> Option<(u8, WallTime)> {
+        self.0.waits[lane]
+    }
+
+    fn is_stored(&self) -> bool {
+        true
+    }
+
+    fn is_named(&self) -> bool {
+        self.1
+    }
+}
+
+#[test]
+fn what_has_no_name_for_now_is_in_no_page_and_takes_nobody_the_name() {
+    let of = |uid, named| {
+        Tag(
+            Card {
+                uid: Uid(uid),
+                ..card(7, 0)
+            },
+            named,
+        )
+    };
+    let listed = |shelf: &Shelf<Tag>| shelf.ordered(None).map(Tag::uid).collect::<Vec<_>>();
+    let mut shelf: Shelf<Tag> = Shelf::default();
+    shelf.insert(of(1, true));
+    shelf.insert(of(2, false));
+    shelf.order_names();
+    let name = card(7, 0).name;
+    assert_eq!(shelf.named(&name).map(Tag::uid), Some(Uid(1)));
+    assert_eq!((shelf.len(), listed(&shelf)), (2, vec![Uid(1)]));
+    shelf.change(Uid(2), |tag| tag.1 = true);
+    shelf.order_names();
+    assert_eq!(listed(&shelf), [Uid(2)], "it came last");
+    shelf.change(Uid(2), |tag| tag.1 = false);
+    assert!(shelf.named(&name).is_none() && listed(&shelf).is_empty());
+    assert!(shelf.is_unwritten(Uid(2)));
+    shelf.take_changed();
+    assert!(!shelf.is_unwritten(Uid(2)));
+}

@@ -65,6 +65,18 @@ impl Timer {
         }
     }
 
+    /// What [`Timer::ready`] returns, if it has nothing to change: the usual case, where one occurrence waits, is due
+    /// and is not too late.
+    pub(crate) fn ready_as_it_is(&self, now: WallTime) -> Option<WallTime> {
+        let Phase::Waiting { occurrence, due } = &self.phase else {
+            return None;
+        };
+        let begins = *due <= now && (!self.paused || occurrence.manual);
+        let alone = self.beside.is_empty();
+        let ready = begins && alone && self.is_in_time(occurrence, now);
+        ready.then_some(occurrence.nominal)
+    }
+
     /// Whether a run in flight keeps everything else from beginning.
     fn is_blocked(&self, flying: Option<WallTime>) -> bool {
         let overlap = self.spec.policy.overlap;

@@ -87,7 +87,7 @@ impl Timer {
         outcome: &Outcome,
         now: WallTime,
     ) -> Result<Settled, Stale> {
-        if self.last.as_ref().is_some_and(|last| last.token == token) {
+        if self.was_last(token) {
             return Ok(Settled::Again);
         }
         let any = planted::is(Fault::IgnoreToken);
@@ -108,6 +108,11 @@ impl Timer {
             Outcome::Interrupted { died } => self.interrupt(&run, *died, now),
         }
         Ok(Settled::Accepted)
+    }
+
+    /// Whether the latest occurrence ended under this token.
+    pub(crate) fn was_last(&self, token: Token) -> bool {
+        self.last.as_ref().is_some_and(|last| last.token == token)
     }
 
     /// The right of `node` to everything that it runs of this timer is over.

@@ -10,30 +10,40 @@ use crate::time::{Millis, WallTime};
 impl Timer {
     /// Applies the rules to the main line, which is due. Returns whether that changed what is due.
     pub(super) fn fold_missed(&mut self, now: WallTime) -> bool {
-        let Phase::Waiting { occurrence, .. } = self.phase.clone() else {
+        let Phase::Waiting { occurrence, .. } = self.phase else {
             return false;
         };
-        if occurrence.attempt > 0 || occurrence.manual {
+        if self.is_in_time(&occurrence, now) {
             return false;
         }
-        let expired = self.spec.policy.bounds.expire.is_some_and(|at| at <= now);
-        if expired && !planted::is(Fault::IgnoreExpiry) {
+        if self.has_expired(now) {
             self.expire(occurrence, now);
             return true;
         }
-        if occurrence.follow.time().is_some() {
-            return false;
-        }
-        let misfire = self.spec.policy.misfire;
-        let late = now.since(occurrence.nominal + self.delay());
-        if !self.spec.schedule.is_recurring() || late <= misfire.grace {
-            return false;
-        }
-        match misfire.mode {
+        match self.spec.policy.misfire.mode {
             MisfireMode::Skip => self.skip_missed(occurrence, now),
             MisfireMode::Once => self.run_latest(occurrence, now),
             MisfireMode::All => self.run_all(occurrence, now),
         }
+    }
+
+    /// Whether nothing of the main line is too late.
+    pub(super) fn is_in_time(&self, occurrence: &Occurrence, now: WallTime) -> bool {
+        if occurrence.attempt > 0 || occurrence.manual {
+            return true;
+        }
+        if self.has_expired(now) {
+            return false;
+        }
+        let late = now.since(occurrence.nominal + self.delay());
+        occurrence.follow.time().is_some()
+            || !self.spec.schedule.is_recurring()
+            || late <= self.spec.policy.misfire.grace
+    }
+
+    fn has_expired(&self, now: WallTime) -> bool {
+        let expired = self.spec.policy.bounds.expire.is_some_and(|at| at <= now);
+        expired && !planted::is(Fault::IgnoreExpiry)
     }
 
     /// An occurrence beside the main line that has not begun, since its node gave it back, expires like any other.

@@ -59,8 +59,8 @@ impl Export {
             answer.lines_total = self.total().await?;
             answer.lines.push(self.lines.head(clock::now().wall));
         } else if let Some(handle) = self.handles.last() {
-            let piece = handle.export(self.after).await.ok_or_else(ending)?;
-            self.after = piece.next;
+            let piece = handle.export(self.after.take()).await.ok_or_else(ending)?;
+            self.after.clone_from(&piece.next);
             if piece.next.is_none() {
                 self.handles.pop();
             }

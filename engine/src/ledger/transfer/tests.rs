@@ -107,7 +107,7 @@ fn timers(facts: &[Fact]) -> Vec<&Timer> {
 }
 
 #[test]
-fn an_export_goes_in_pieces_that_visit_their_facts_and_one_more() {
+fn an_export_goes_in_pieces_that_visit_little_beside_their_facts() {
     let mut full = ledger(1);
     for uid in 1..=2_500 {
         create(&mut full, new(&format!("t{uid}"), uid));
@@ -124,7 +124,8 @@ fn an_export_goes_in_pieces_that_visit_their_facts_and_one_more() {
     loop {
         let (piece, steps) = steps::counted(|| full.export(after, NOW));
         assert!(piece.facts.len() <= PIECE_FACTS_MAX);
-        assert!(steps <= piece.facts.len() as u64 + 1);
+        // A way down the order of names, then a branch or two for each.
+        assert!(steps <= 3 * piece.facts.len() as u64 + 64);
         assert_eq!((piece.index, piece.facts_total), (full.index(), 2_501));
         facts.extend(piece.facts);
         pieces += 1;

@@ -23,6 +23,9 @@ mod part {
 /// More than the parts that there are.
 const PARTS_MAX: usize = 8;
 
+/// The room that most kinds take: their handler, and a policy.
+const USUAL: usize = 128;
+
 /// The classes in the order of their numbers.
 const CLASSES: [Durability; 4] = [
     Durability::Ephemeral,
@@ -36,6 +39,10 @@ pub(super) struct KindBytes<'a>(pub(super) &'a Kind);
 
 impl Serialize for KindBytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut usual = [0; USUAL];
+        if let Ok(bytes) = postcard::to_slice(&Written(self.0), &mut usual) {
+            return serializer.serialize_bytes(bytes);
+        }
         let bytes = postcard::to_allocvec(&Written(self.0)).map_err(S::Error::custom)?;
         serializer.serialize_bytes(&bytes)
     }
