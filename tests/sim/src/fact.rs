@@ -41,6 +41,8 @@ pub(crate) enum Fact {
         token: Token,
         stopped: bool,
         own: bool,
+        /// How far its UTC clock was ahead, in microseconds.
+        offset: i64,
     },
     /// A worker began a run.
     Launched {

@@ -251,6 +251,7 @@ impl World {
 
     fn watch_launches(&mut self, index: usize, launches: Vec<(Uid, Token)>) {
         let stopped = self.nodes[index].stopped;
+        let offset = self.nodes[index].process.clock.offset;
         for (uid, token) in launches {
             let own = !self.nodes[index].pulled.contains(&token);
             self.see(&Fact::Decided {
@@ -259,6 +260,7 @@ impl World {
                 token,
                 stopped,
                 own,
+                offset,
             });
         }
     }

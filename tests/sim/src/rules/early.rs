@@ -7,17 +7,27 @@ use super::{Rule, Violation, broken};
 use crate::clock::{Moment, micros_before};
 use crate::fact::Fact;
 use crate::rules::known::Known;
-use dormouse_engine::id::Uid;
+use dormouse_engine::id::{Token, Uid};
 use dormouse_engine::timer::{Phase, Timer};
+use std::collections::BTreeMap;
 
 const DRIFT: i64 = 12_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Early;
+pub(super) struct Early {
+    /// How far the clock was ahead by which a node decided to launch: it may step before the launch.
+    decided: BTreeMap<(Uid, Token), i64>,
+}
 
 impl Rule for Early {
     fn see(&mut self, _: &Known, at: Moment, fact: &Fact) -> Result<(), Violation> {
         match fact {
+            Fact::Decided {
+                uid, token, offset, ..
+            } => {
+                self.decided.insert((*uid, *token), *offset);
+                Ok(())
+            }
             Fact::Launched {
                 run,
                 measured,
@@ -26,7 +36,9 @@ impl Rule for Early {
                 node,
                 ..
             } => {
-                let own = if *measured { 0 } else { *offset };
+                let decided = self.decided.remove(&(run.uid, run.token));
+                let offset = decided.unwrap_or(*offset);
+                let own = if *measured { 0 } else { offset };
                 let early = micros_before(run.due, at) - own;
                 let allowed = if *drifts { DRIFT } else { 0 };
                 if early > allowed {

@@ -17,6 +17,7 @@ impl Rule for Stopped {
             token,
             stopped: true,
             own,
+            ..
         } = fact
         else {
             return Ok(());

@@ -438,6 +438,7 @@ fn a_home_that_fires_what_it_has_cancelled_itself_is_rejected() {
         token: Token(1),
         stopped: false,
         own: true,
+        offset: 0,
     };
     assert_eq!(tale.bad(1_000, &fact), "an acknowledged change is final");
 }
@@ -482,6 +483,7 @@ fn a_node_that_was_stopped_and_fires_before_it_has_resumed_is_rejected() {
         token: Token(1),
         stopped: true,
         own: true,
+        offset: 0,
     };
     assert_eq!(tale.bad(1_000, &fact), "who was stopped resumes first");
 }
