@@ -528,3 +528,20 @@ fn forwarded(effect: &Effect) -> Option<u64> {
         _ => None,
     }
 }
+
+/// A node that has never owned its timers begins one, and tells what it has.
+#[test]
+fn what_runs_here_is_not_told_as_if_it_waited_before_the_node_owns_it() {
+    let mut base = node(&[("h", 1)]);
+    let wish = NewTimer {
+        durability: Durability::ReplicatedAsync,
+        ..new(1, 100, "h")
+    };
+    let _ = base.handle(time(0), vec![ask(1, Op::Create(Box::new(wish)))]);
+    let run = launched(&tick(&mut base, 100)).remove(0);
+    let active = report(&welcome(&mut base, 110, (1, 1, false)));
+    assert!(active.items.changed.is_empty(), "{active:?}");
+    let owner = report(&answer(&mut base, 120, &active, resumed(2)));
+    let told: Vec<Uid> = owner.items.changed.iter().map(|it| it.uid).collect();
+    assert_eq!(told, [run.uid], "nobody else runs it from here on");
+}

@@ -92,25 +92,9 @@ impl Lane {
             let newer = std::mem::replace(&mut self.items, sent.report.items);
             self.items.changed.clear();
             self.items.gone.clear();
-            merge(&mut self.items, newer);
+            self.items.append(newer);
         }
     }
-}
-
-/// Puts what is told now behind what was told before and may not have been heard.
-fn merge(items: &mut Items, newer: Items) {
-    items.handed.extend(newer.handed);
-    items.outcomes.extend(newer.outcomes);
-    items.accepted.extend(newer.accepted);
-    items.declined.extend(newer.declined);
-    items.taken.extend(newer.taken);
-    items.answers.extend(newer.answers);
-    items.armed = newer.armed.or(items.armed);
-    items.capacity = newer.capacity.or_else(|| items.capacity.take());
-    items.eligible = newer.eligible.or(items.eligible);
-    items.resumed = newer.resumed.or(items.resumed);
-    items.past.extend(newer.past);
-    items.abandoned = newer.abandoned.or(items.abandoned);
 }
 
 impl Base {
@@ -215,7 +199,10 @@ impl Base {
             .unshipped
             .iter()
             .filter_map(|uid| self.timers.get(*uid));
-        unshipped.chain(others)
+        // What was never told and runs here is told as it was before its start, which is written down by its end. The
+        // coordinator would let another node run it, as long as this one does not own it.
+        let told = move |entry: &&Entry| !apart || entry.flying().is_none();
+        unshipped.chain(others).filter(told)
     }
 
     /// Whether the next report tells everything that the coordinator does not have. It takes the room that this needs.

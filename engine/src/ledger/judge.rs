@@ -326,7 +326,13 @@ fn believes(tail: &Tail, entry: &Entry, timer: &Timer) -> bool {
     // Of one that was made here it has not heard yet; what it tells is another answer to the same request.
     let heard = entry.timer.awaits != Some(Awaits::Home);
     let pinned = !timer.is_movable() && heard && timer.generation >= entry.timer.generation;
-    let newer = timer.revision > entry.timer.revision || pinned;
+    // Occurrences that were missed are passed over by whoever looks first, and the home is not told: it does the same
+    // later, and so may count as many steps to another state.
+    let newer = match owned {
+        true => timer.revision >= entry.timer.revision,
+        false => timer.revision > entry.timer.revision,
+    };
+    let newer = newer || pinned;
     let news = newer && timer.token >= entry.timer.token;
     home && news && (owned || pinned || entry.changed <= tail.known)
 }

@@ -42,6 +42,22 @@ pub struct Items {
 }
 
 impl Items {
+    /// Puts what is told now behind what was told before and may not have been heard.
+    pub(crate) fn append(&mut self, newer: Self) {
+        self.handed.extend(newer.handed);
+        self.outcomes.extend(newer.outcomes);
+        self.accepted.extend(newer.accepted);
+        self.declined.extend(newer.declined);
+        self.taken.extend(newer.taken);
+        self.answers.extend(newer.answers);
+        self.armed = newer.armed.or(self.armed);
+        self.capacity = newer.capacity.or_else(|| self.capacity.take());
+        self.eligible = newer.eligible.or(self.eligible);
+        self.resumed = newer.resumed.or(self.resumed);
+        self.past.extend(newer.past);
+        self.abandoned = newer.abandoned.or(self.abandoned);
+    }
+
     /// Takes out what one message does not hold; what stays takes its room.
     pub(crate) fn split_off_excess(&mut self, room: &mut Room, most: usize) -> Self {
         let answers = self.answers.iter();

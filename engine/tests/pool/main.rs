@@ -1,4 +1,4 @@
-//! The coordinator's pool alone: orders under credit, the backlog, leases, who leaves, the steps of a turn.
+//! The coordinator's pool alone: orders under credit, the backlog, leases, ownership, the steps of a turn.
 //!
 //! What it decides together with nodes is told in `pair`, what faults do to both is the simulator's matter.
 
@@ -6,7 +6,7 @@
 
 mod backlog;
 mod leases;
-mod leaving;
 mod orders;
+mod ownership;
 mod stage;
 mod steps;

@@ -1,4 +1,4 @@
-//! A node whose ownership has moved: what it tells before it hears of that, and as it leaves.
+//! Who is believed of a timer: its owner, and a node whose ownership has moved, before it hears of that or as it leaves.
 
 use crate::stage::{Stage, at, new, node};
 use dormouse_engine::id::{Token, Uid};
@@ -93,4 +93,24 @@ fn a_run_that_it_told_of_ends_although_its_timer_went_on_elsewhere() {
         .unwrap();
     stage.report("n", Act::Tail { known }, tail(&timer));
     assert!(!runs(&stage).contains(&node("n")), "it has ended");
+}
+
+#[test]
+fn its_owner_is_believed_although_the_ledger_came_as_far_by_other_steps() {
+    let mut stage = Stage::new();
+    stage.join("n", "h", 1);
+    let now = at(stage.now).wall;
+    let timer = |due: u64| {
+        let new = new("h", 7, now + Millis(due));
+        Timer::accept(&new, Some(node("n")), now).unwrap()
+    };
+    for timer in [timer(1_000), timer(9_000)] {
+        let items = Items {
+            changed: vec![timer.clone()],
+            ..Items::default()
+        };
+        stage.report("n", Act::Stay, items);
+        let entry = stage.pool.ledger().entry(Uid(7)).unwrap();
+        assert_eq!(entry.timer, timer);
+    }
 }
