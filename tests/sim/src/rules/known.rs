@@ -8,7 +8,7 @@ use crate::clock::{Moment, wall_at};
 use crate::fact::{Break, Fact};
 use crate::plan::Plan;
 use crate::process::Who;
-use dormouse_engine::id::{NodeId, TimerName, Token, Uid};
+use dormouse_engine::id::{NodeId, TimerId, TimerName, Token, Uid};
 use dormouse_engine::ledger::Stance;
 use dormouse_engine::op::{Answer, Op};
 use dormouse_engine::time::{LogIndex, WallTime};
@@ -58,7 +58,8 @@ pub(super) struct Known {
     nodes: Vec<NodeId>,
     pub(super) lease: u64,
     pub(super) subjects: BTreeMap<Uid, Subject>,
-    names: BTreeMap<TimerName, Uid>,
+    /// Each id is of one timer only.
+    names: BTreeMap<TimerId, Uid>,
     pub(super) requests: BTreeMap<u64, Request>,
     /// The same by the timer that they are about.
     about: BTreeMap<Uid, Vec<u64>>,
@@ -274,7 +275,7 @@ impl Known {
         let uid = match op {
             Op::Create(new) => Some(new.uid),
             Op::Look { name } | Op::Change { name, .. } | Op::Runs { name, .. } => {
-                self.names.get(name).copied()
+                self.names.get(&name.timer).copied()
             }
             Op::List { .. }
             | Op::Kept { .. }
@@ -283,6 +284,7 @@ impl Known {
             | Op::Activity { .. } => None,
         };
         if let Op::Create(new) = op {
+            self.names.insert(new.id.clone(), new.uid);
             let subject = || Subject::new((**new).clone());
             self.subjects.entry(new.uid).or_insert_with(subject);
         }
@@ -313,9 +315,6 @@ impl Known {
         let Some(subject) = self.subjects.get_mut(uid) else {
             return;
         };
-        if let (Op::Create(_), Answer::Timer(timer)) = (op, answer) {
-            self.names.insert(timer.name.clone(), *uid);
-        }
         subject.answered(op, answer);
         let done = !matches!(answer, Answer::Refused(_) | Answer::Pending);
         if matches!(op, Op::Change { .. }) && done {
