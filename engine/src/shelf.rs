@@ -22,7 +22,6 @@ mod spelled;
 use crate::id::{TimerName, Uid};
 use crate::time::WallTime;
 use lane::Lane;
-use named::Found;
 use order::{Keys, Order, Ticket};
 use slab::Slab;
 use spelled::Spelled;
@@ -80,8 +79,6 @@ pub struct Shelf<E: Shelved, const LANES: usize = 1> {
     changed: Vec<Slot>,
     /// Stored entries that were removed.
     removed: BTreeSet<Uid>,
-    /// The slot that was found last: the steps of an operation look for the same entry again and again.
-    last: Found,
 }
 
 /// What the shelf knows of a slot beside its entry.
@@ -111,7 +108,6 @@ impl<E: Shelved, const LANES: usize> Default for Shelf<E, LANES> {
             lanes: std::array::from_fn(|_| Lane::new(E::group)),
             changed: Vec::new(),
             removed: BTreeSet::new(),
-            last: Found::default(),
         }
     }
 }
@@ -338,13 +334,7 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
     }
 
     fn slot(&self, uid: Uid) -> Option<Slot> {
-        let is_it = |slot: &Slot| self.slab.get(*slot).is_some_and(|it| it.uid() == uid);
-        if let Some(slot) = self.last.get().filter(is_it) {
-            return Some(slot);
-        }
-        let slot = self.slot_of(uid, Hashed::of(&uid))?;
-        self.last.set(slot);
-        Some(slot)
+        self.slot_of(uid, Hashed::of(&uid))
     }
 
     fn slot_of(&self, uid: Uid, hashed: Hashed) -> Option<Slot> {

@@ -1,32 +1,10 @@
-//! Entries that are found by name only at times, their order for those who may only look, and what was found last.
+//! Entries that are found by name only at times, and their order for those who may only look.
 
 use super::order::{Keys, Ticket};
 use super::slab::{Slab, Slot};
 use super::spelled::Spelled;
 use super::{Shelf, Shelved};
 use crate::id::{TimerName, Uid};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-/// A slot that was found, kept by those who may only look: where it is wrong, nothing but a look is lost.
-#[derive(Debug)]
-pub(super) struct Found(AtomicU32);
-
-impl Default for Found {
-    fn default() -> Self {
-        Self(AtomicU32::new(u32::MAX))
-    }
-}
-
-impl Found {
-    pub(super) fn get(&self) -> Option<Slot> {
-        let number = self.0.load(Relaxed);
-        (number != u32::MAX).then(|| Slot::at(number as usize))
-    }
-
-    pub(super) fn set(&self, slot: Slot) {
-        self.0.store(slot.number(), Relaxed);
-    }
-}
 
 impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
     /// The entries whose names come after `name`, as these were in order at the last [`Shelf::order_names`]; all, if

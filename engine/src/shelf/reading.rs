@@ -51,7 +51,6 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
     #[must_use]
     pub fn first(&self, lane: usize, queue: &E::Queue) -> Option<(WallTime, &E)> {
         let (due, slot) = self.lanes[lane].get(queue)?.first()?;
-        self.last.set(slot);
         Some((due, self.slab.get(slot)?))
     }
 
