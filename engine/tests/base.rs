@@ -11,6 +11,7 @@ use dormouse_engine::message::{
 };
 use dormouse_engine::op::{Activity, Answer, Op, Refusal};
 use dormouse_engine::planted::{self, Fault};
+use dormouse_engine::record::Record;
 use dormouse_engine::steps;
 use dormouse_engine::time::{BootTime, LogIndex, Millis, Now, WallTime};
 use dormouse_engine::timer::{
@@ -544,4 +545,54 @@ fn what_runs_here_is_not_told_as_if_it_waited_before_the_node_owns_it() {
     let owner = report(&answer(&mut base, 120, &active, resumed(2)));
     let told: Vec<Uid> = owner.items.changed.iter().map(|it| it.uid).collect();
     assert_eq!(told, [run.uid], "nobody else runs it from here on");
+}
+
+/// A node that never owned its timers is told to end while it runs some.
+#[test]
+fn what_it_could_not_tell_as_it_left_stays_its_own() {
+    let small = MessageLimits {
+        items: 1,
+        ..Default::default()
+    };
+    let mut base = node_with(&[("h", 3)], small);
+    for number in 1..=3 {
+        let wish = NewTimer {
+            durability: Durability::ReplicatedAsync,
+            ..new(number, 100, "h")
+        };
+        let _ = base.handle(time(0), vec![ask(number, Op::Create(Box::new(wish)))]);
+    }
+    assert_eq!(launched(&tick(&mut base, 100)).len(), 3);
+    let mut decision = welcome(&mut base, 110, (1, 1, false));
+    let (mut told, mut dropped) = (BTreeSet::new(), 0);
+    let _ = base.handle(time(110), vec![Input::Stop]);
+    for at in 0..100 {
+        let now = 120 + at * 100;
+        let said: Vec<Report> = reports(&decision).collect();
+        let gone = |record: &&Record| record.value.is_none() && record.key[0] == b't';
+        dropped += decision.records.iter().filter(gone).count();
+        decision = match said.last() {
+            None => tick(&mut base, now),
+            Some(report) => {
+                told.extend(report.items.changed.iter().map(|timer| timer.uid));
+                let reply = match report.act {
+                    Act::Goodbye(_) => Reply::Gone,
+                    Act::Active(_) => Reply::Page(Page {
+                        changed: Vec::new(),
+                        gone: Vec::new(),
+                        upto: LogIndex(1),
+                        more: true,
+                    }),
+                    Act::Stay | Act::Stage { .. } | Act::Idle(_) | Act::Tail { .. } => Reply::Noted,
+                };
+                answer(&mut base, now, report, reply)
+            }
+        };
+        if decision.effects.contains(&Effect::Stopped) {
+            let gone = decision.records.iter().filter(gone).count();
+            assert!(dropped + gone <= told.len(), "{dropped} + {gone}: {told:?}");
+            return;
+        }
+    }
+    panic!("it does not end");
 }

@@ -97,6 +97,7 @@ fn is_given_away(entry: &Entry, handover: &Handover, left_asleep: bool) -> bool 
     let staged = staged.is_some_and(|staged| staged.revision == entry.timer.revision);
     // What is over is not staged: only its home remembers it.
     let staged = staged || left_asleep && !entry.timer.is_over();
-    let there = !entry.is_light() || entry.shipped > 0 || entry.held || staged;
+    // What did not fit into the goodbye was never told.
+    let there = entry.shipped > 0 || entry.held || staged;
     entry.timer.is_movable() && there
 }
