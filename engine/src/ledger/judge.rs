@@ -10,7 +10,7 @@ use crate::message::Items;
 use crate::op::Refusal;
 use crate::planted::{self, Fault};
 use crate::time::{LogIndex, Millis, WallTime};
-use crate::timer::{Awaits, Durability, Ending, Fate, Outcome, RunRecord, Timer};
+use crate::timer::{Awaits, Durability, Ending, Fate, Outcome, Timer};
 use std::collections::BTreeSet;
 
 /// What homes have heard of is forgotten at most at this many timers a turn.
@@ -58,9 +58,11 @@ impl Ledger {
                 _ => self.judge_change(tail, timer, now),
             };
             if let Err(refusal) = judged {
-                self.hear_own_ends(&tail.node, timer, &items.past, now);
                 refused.push((timer.uid, refusal));
             }
+        }
+        if !refused.is_empty() {
+            self.hear_own_ends(&tail.node, items, &refused, now);
         }
         for uid in &items.handed {
             self.judge_handed(tail, *uid);
@@ -136,29 +138,36 @@ impl Ledger {
     fn hear_own_ends(
         &mut self,
         home: &NodeId,
-        told: &Timer,
-        past: &[(Uid, RunRecord)],
+        items: &Items,
+        refused: &[(Uid, Refusal)],
         now: WallTime,
     ) {
+        let refused: BTreeSet<Uid> = refused.iter().map(|(uid, _)| *uid).collect();
+        let past = items.past.iter().filter(|(_, run)| run.fate == Fate::Done);
+        let done: BTreeSet<(Uid, Token)> = past.map(|(uid, run)| (*uid, run.token)).collect();
+        for told in items.changed.iter().filter(|it| refused.contains(&it.uid)) {
+            let last = told.last.as_ref().filter(|it| it.ending == Ending::Done);
+            for token in self.ended_at(home, told) {
+                let was_done = last.is_some_and(|last| last.token == token);
+                let outcome = match was_done || done.contains(&(told.uid, token)) {
+                    true => Outcome::Done,
+                    false => Outcome::Interrupted { died: false },
+                };
+                // It is in flight: the entry said so.
+                let _settled = self.settle(told.uid, token, &outcome, now);
+            }
+        }
+    }
+
+    /// Runs that are in flight at this home here, and not as it tells.
+    fn ended_at(&self, home: &NodeId, told: &Timer) -> Vec<Token> {
         let Some(entry) = self.entry(told.uid) else {
-            return;
+            return Vec::new();
         };
         // A run that the home was ordered to make is not one of those, and has a newer token.
         let over = |token: &Token| *token <= told.token && !told.holds(*token);
         let runs = entry.timer.runs_of(home).map(|run| run.token);
-        let ended: Vec<Token> = runs.filter(over).collect();
-        for token in ended {
-            let last = told.last.as_ref();
-            let last = last.is_some_and(|it| it.token == token && it.ending == Ending::Done);
-            let mut past = past.iter().filter(|(uid, _)| *uid == told.uid);
-            let done = last || past.any(|(_, run)| run.token == token && run.fate == Fate::Done);
-            let outcome = match done {
-                true => Outcome::Done,
-                false => Outcome::Interrupted { died: false },
-            };
-            // It is in flight: the entry said so.
-            let _settled = self.settle(told.uid, token, &outcome, now);
-        }
+        runs.filter(over).collect()
     }
 
     fn judge_create(&mut self, tail: &Tail, timer: &Timer, now: WallTime) -> Result<(), Refusal> {
