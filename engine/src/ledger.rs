@@ -75,7 +75,7 @@ pub const TOKEN_BITS: u32 = 24;
 
 /// The highest log index that is taken over from a node: a third of a million a second for twenty-five years,
 /// and half of what a token has room for.
-const INDEX_MAX: u64 = 1 << 38;
+pub const INDEX_MAX: u64 = 1 << 38;
 
 /// A home whose queue is meant: a node, or the pool itself.
 pub type Home = Option<NodeId>;

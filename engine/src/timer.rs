@@ -39,6 +39,7 @@ mod told;
 pub(crate) use accept::Common;
 pub use aside::{Aside, Awaits, Remembered};
 pub(crate) use change::Asked;
+pub use change::REQUESTS_MAX;
 pub(crate) use compact::{Keyed, TimerSeed};
 pub use due::BESIDE_MAX;
 pub use life::{Settled, Stale};

@@ -9,7 +9,7 @@ use dormouse_engine::message::{
     Act, CoordinatorMessage, MessageLimits, NodeMessage, Order, Page, Reply, Report, ReportAnswer,
     Resumed, Welcome,
 };
-use dormouse_engine::op::{Activity, Answer, Op, Refusal};
+use dormouse_engine::op::{Activity, Answer, Change, Op, Refusal};
 use dormouse_engine::planted::{self, Fault};
 use dormouse_engine::record::Record;
 use dormouse_engine::steps;
@@ -595,4 +595,87 @@ fn what_it_could_not_tell_as_it_left_stays_its_own() {
         }
     }
     panic!("it does not end");
+}
+
+#[test]
+fn a_node_without_memory_gives_its_runs_tokens_that_none_had() {
+    let mut base = node(&[("h", 1)]);
+    let n1 = NodeId::new("n1").unwrap();
+    let wish = NewTimer {
+        placement: Placement::Pinned(n1.clone()),
+        durability: Durability::Replicated,
+        ..new(1, 10, "h")
+    };
+    let mut timer = Timer::accept(&wish, Some(n1), time(0).wall).unwrap();
+    timer.token = Token((7 << 24) + 3);
+    let active = report(&welcome(&mut base, 0, (50, 50, false)));
+    let page = Page {
+        upto: LogIndex(9),
+        more: true,
+        changed: vec![timer],
+        gone: Vec::new(),
+    };
+    let _ = answer(&mut base, 5, &active, Reply::Page(page));
+    // The rest does not come, and a pinned timer waits for it only so long.
+    let waits = tick(&mut base, 20);
+    assert_eq!(launched(&waits), []);
+    let run = launched(&tick(&mut base, 3_000)).remove(0);
+    assert!(run.token > Token(50 << 24), "{run:?}");
+}
+
+#[test]
+fn a_change_that_goes_with_what_it_changed_is_not_acknowledged() {
+    let mut base = node(&[("h", 1)]);
+    let n1 = NodeId::new("n1").unwrap();
+    let wish = NewTimer {
+        when: When::Every {
+            interval: Millis(1_000),
+            phase: None,
+        },
+        durability: Durability::Replicated,
+        ..new(1, 0, "h")
+    };
+    let timer = Timer::accept(&wish, Some(n1), time(0).wall).unwrap();
+    let owner = |epoch: u64, timer: &Timer| {
+        Reply::Resumed(Resumed {
+            epoch: Epoch(epoch),
+            floor: Token(epoch << 24),
+            changed: vec![timer.clone()],
+            gone: Vec::new(),
+            held: Vec::new(),
+            pending: Vec::new(),
+        })
+    };
+    let active = report(&welcome(&mut base, 0, (1, 1, false)));
+    let said = report(&answer(&mut base, 0, &active, owner(2, &timer)));
+    let _ = answer(&mut base, 0, &said, Reply::Noted);
+    let due = launched(&tick(&mut base, 2_000));
+    assert_eq!(due.len(), 1);
+    let pause = Op::Change {
+        name: timer.name.clone(),
+        request: 5,
+        change: Change::Pause,
+    };
+    // Nobody hears of it, and the coordinator gives the node what it has.
+    let _ = base.handle(time(2_100), vec![ask(2, pause)]);
+    let _ = base.handle(time(2_200), vec![Input::Disconnected]);
+    let active = report(&welcome(&mut base, 3_000, (9, 9, false)));
+    let mut decisions = vec![answer(&mut base, 3_000, &active, owner(10, &timer))];
+    for at in 1..20 {
+        let said = decisions.last().and_then(|last| reports(last).next());
+        decisions.push(match said {
+            Some(report) => answer(&mut base, 3_000 + at * 100, &report, Reply::Noted),
+            None => tick(&mut base, 3_000 + at * 100),
+        });
+    }
+    let effects = decisions.iter().flat_map(|decision| &decision.effects);
+    let mut answers = effects.filter_map(|effect| match effect {
+        Effect::Answer { ask: 2, answer } => Some(answer),
+        _ => None,
+    });
+    let answer = answers.next();
+    assert!(
+        matches!(answer, Some(Answer::Refused(Refusal::Unavailable { .. }))),
+        "{answer:?}"
+    );
 }

@@ -8,12 +8,12 @@ use dormouse_engine::base::{self, Base};
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::{NodeId, PoolId, RackId, TimerId, TimerName, Uid};
 use dormouse_engine::message::{Act, CoordinatorMessage, NodeMessage, Reply, Report};
-use dormouse_engine::op::{Activity, Answer, Op};
+use dormouse_engine::op::{Activity, Answer, Change, Op, Refusal, Setting};
 use dormouse_engine::pool::{self, Link, Pool};
 use dormouse_engine::record::NO_FACTS;
 use dormouse_engine::time::{BootTime, Millis, Now, WallTime};
 use dormouse_engine::timer::{
-    Durability, HandlerName, NewTimer, Outcome, Payload, Placement, Run, When,
+    Durability, HandlerName, NewTimer, Outcome, Overlap, Payload, Placement, Policy, Run, When,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -423,8 +423,9 @@ fn what_was_asked_of_a_home_before_it_was_lost_is_not_done_after_it_is_back() {
     cell.lost.up = |name, _| name == "n1";
     cell.pass(4_000);
     let name = cell.create(None, pinned);
+    // Its home may have it as well, and runs it alone before it hears of this.
     let cancelled = cell.ask(None, Op::cancel(name));
-    assert!(matches!(cancelled, Answer::Cancelled(_)), "{cancelled:?}");
+    assert!(matches!(cancelled, Answer::Pending), "{cancelled:?}");
     cell.lost = NOTHING;
     cell.set("n1", Activity::Active);
     cell.connect("n1");
@@ -452,4 +453,149 @@ fn what_is_cancelled_while_others_have_it_is_gone_at_home_too() {
         ..new("l", 60_000, Durability::Local)
     };
     assert_eq!(cell.create(Some("n1"), again), name);
+}
+
+/// A pinned timer that its home has made and that is made again while the home is lost.
+fn made_twice(cell: &mut Cell, wait: u64) -> TimerName {
+    let pinned = NewTimer {
+        placement: Placement::Pinned(node("n1")),
+        ..new("p", wait, Durability::Local)
+    };
+    cell.create(None, pinned.clone());
+    cell.lost.up = |name, _| name == "n1";
+    cell.pass(4_000);
+    cell.create(None, pinned)
+}
+
+/// What this node has to tell takes more than one report.
+fn has_more_than_one_message(cell: &mut Cell) {
+    for number in 0..4_200 {
+        let far = new(&format!("f{number}"), 600_000, Durability::ReplicatedAsync);
+        cell.create(Some("n1"), far);
+    }
+}
+
+fn changed(name: &TimerName, request: u128, change: Change) -> Op {
+    Op::Change {
+        name: name.clone(),
+        request,
+        change,
+    }
+}
+
+#[test]
+fn a_change_of_what_its_home_may_have_reaches_the_home() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    let name = made_twice(&mut cell, 20_000);
+    let paused = cell.ask(None, changed(&name, 71, Change::Pause));
+    assert_eq!(paused, Answer::Pending);
+    cell.lost = NOTHING;
+    cell.connect("n1");
+    cell.pass(30_000);
+    assert_eq!(cell.ran(), []);
+}
+
+#[test]
+fn a_change_of_what_its_home_has_not_is_done_once() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    cell.lost.up = |name, _| name == "n1";
+    cell.pass(4_000);
+    let pinned = NewTimer {
+        placement: Placement::Pinned(node("n1")),
+        ..new("p", 20_000, Durability::Local)
+    };
+    let name = cell.create(None, pinned);
+    let asked = cell.ask(None, changed(&name, 71, Change::RunNow));
+    assert_eq!(asked, Answer::Pending);
+    cell.lost = NOTHING;
+    cell.connect("n1");
+    cell.pass(1_000);
+    assert_eq!(cell.ran(), [("n1", "p")]);
+}
+
+#[test]
+fn what_waits_for_one_timer_of_a_lost_home_is_bounded_and_does_not_meet_the_next_of_its_name() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    let name = made_twice(&mut cell, 20_000);
+    let edit = |request: u128| Change::Update {
+        settings: vec![
+            Setting::ContentType(format!("text/{request}")),
+            Setting::Paused(false),
+        ],
+        etag: None,
+    };
+    for request in 1..=8 {
+        let asked = cell.ask(None, changed(&name, request, edit(request)));
+        assert_eq!(asked, Answer::Pending);
+    }
+    let again = cell.ask(None, changed(&name, 8, edit(8)));
+    assert_eq!(again, Answer::Pending);
+    let more = cell.ask(None, changed(&name, 9, edit(9)));
+    assert!(
+        matches!(more, Answer::Refused(Refusal::Exhausted { .. })),
+        "{more:?}"
+    );
+    cell.ask(None, Op::cancel(name));
+    let next = NewTimer {
+        uid: Uid(1),
+        request: 1,
+        placement: Placement::Pinned(node("n1")),
+        ..new("p", 20_000, Durability::Local)
+    };
+    cell.create(None, next);
+    cell.lost = NOTHING;
+    cell.connect("n1");
+    cell.pass(10_000);
+    assert_eq!(cell.ran(), []);
+}
+
+#[test]
+fn what_was_stored_for_a_home_is_done_before_others_run_its_timer() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    cell.workers("n1", 0);
+    cell.lost.up = |name, _| name == "n1";
+    let name = cell.create(Some("n1"), new("l", 2_000, Durability::ReplicatedAsync));
+    has_more_than_one_message(&mut cell);
+    cell.pass(4_000);
+    assert_eq!(cell.ask(None, Op::cancel(name)), Answer::Pending);
+    cell.lost = NOTHING;
+    cell.connect("n1");
+    cell.pass(5_000);
+    assert_eq!(cell.ran(), []);
+}
+
+#[test]
+fn a_run_that_ended_while_its_timer_was_being_handed_over_does_not_go_on_for_ever() {
+    let mut cell = Cell::new(&["n1", "n2"]);
+    cell.workers("n1", 1);
+    cell.runs_last = true;
+    let every = NewTimer {
+        when: When::Every {
+            interval: Millis(1_000),
+            phase: None,
+        },
+        policy: Policy {
+            overlap: Overlap::Allow,
+            ..Default::default()
+        },
+        ..new("e", 0, Durability::Local)
+    };
+    has_more_than_one_message(&mut cell);
+    let name = cell.create(Some("n1"), every);
+    cell.pass(1_000);
+    let run = cell.nodes["n1"].runs[0].clone();
+    // The next ones find no place and are to be handed over, but that is not heard.
+    cell.lost.up = |_, message| is_report(message, |_| true);
+    cell.pass(2_500);
+    cell.finish("n1", &run);
+    cell.lost.up = |name, _| name == "n1";
+    cell.pass(4_000);
+    cell.lost = NOTHING;
+    cell.connect("n1");
+    cell.pass(100);
+    let looked = cell.ask(Some("n1"), Op::Look { name });
+    let Answer::Timer(timer) = looked else {
+        panic!("{looked:?}");
+    };
+    assert!(!timer.holds(run.token), "{timer:?}");
 }

@@ -1,7 +1,7 @@
 //! The lane: one report at a time, repeated until it is answered; everything that must arrive is in it.
 
 use super::{Base, Effect, Entry, Stance};
-use crate::id::Uid;
+use crate::id::{Token, Uid};
 use crate::message::{Act, Items, NodeMessage, Reply, Report, ReportAnswer};
 use crate::op::Refusal;
 use crate::page::{Room, Weigh};
@@ -9,7 +9,7 @@ use crate::planted::{self, Fault};
 use crate::record::Key;
 use crate::steps;
 use crate::time::{BootTime, Millis, Now};
-use crate::timer::{RunRecord, Timer};
+use crate::timer::{Outcome, RunRecord, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A report that is not answered for this long is said again.
@@ -26,6 +26,9 @@ pub(super) struct Lane {
     ship_at: Option<BootTime>,
     /// Pinned timers that were told before the node owned its timers, and not believed: told again when it does.
     unbelieved: BTreeSet<Uid>,
+    /// Ends of own runs that were told before the node owned its timers. The coordinator drops those of timers that it
+    /// does not have, and these are settled here when the timers are the node's own again.
+    pub(super) ended_apart: Vec<(Uid, Token, Outcome)>,
 }
 
 #[derive(Debug)]
@@ -281,6 +284,9 @@ impl Base {
             self.handover.note_way(took, self.link.lease());
         }
         let applied = !matches!(answer.reply, Reply::NotOwner);
+        if !applied || self.stance != Stance::Active {
+            self.remember_ends(&sent.report.items.outcomes);
+        }
         if applied {
             self.note_shipped(&sent.report, &answer.refused);
             if answer.reply == Reply::Noted && sent.report.act == Act::Stay {

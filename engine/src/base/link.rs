@@ -2,7 +2,8 @@
 
 use super::{Base, Effect, Stance};
 use crate::hierarchy::Cover;
-use crate::id::{Epoch, Session};
+use crate::id::{Epoch, Session, Token};
+use crate::ledger::{INDEX_MAX, TOKEN_BITS};
 use crate::message::{Capacity, Heartbeat, Hello, NodeMessage, Welcome};
 use crate::pool::margin;
 use crate::time::{BootTime, LogIndex, Millis, Now, WallTime};
@@ -193,9 +194,18 @@ impl Base {
                     self.close_was_not_heard();
                 }
                 self.lost_ownership();
+                self.number_runs_above(welcome.session);
                 self.say_active(now);
             }
         }
+    }
+
+    /// A node that has lost its disk does not know which tokens it gave to the runs of its timers. It hears of those
+    /// timers before it owns them, and may have to fire a pinned one before it does. A session is numbered by the
+    /// ledger's index, and no run has a token under that number.
+    fn number_runs_above(&mut self, session: Session) {
+        let floor = Token(session.0.min(INDEX_MAX) << TOKEN_BITS);
+        self.tokens.raise(floor);
     }
 
     /// A parked node whose coordinator was away is armed still, and says so again.

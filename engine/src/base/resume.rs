@@ -4,7 +4,7 @@ use super::desk::Origin;
 use super::{Base, Entry, Stance};
 use crate::id::{Epoch, Session, Uid};
 use crate::message::{Act, Active, Order, Page, Report, Resumed};
-use crate::op::{Answer, Op};
+use crate::op::{Answer, Op, Refusal};
 use crate::page::{Room, Weigh};
 use crate::planted::{self, Fault};
 use crate::record::Key;
@@ -151,7 +151,7 @@ impl Base {
         self.lane.items.taken.clear();
         self.awaited.clear();
         self.hold(&resumed.held);
-        self.settle_what_came_back(now, &report.items.outcomes);
+        self.settle_what_ended_apart(now);
         for (id, op) in resumed.pending {
             self.apply_pending(now, id, op);
         }
@@ -265,6 +265,12 @@ impl Base {
     /// Takes a timer as the coordinator has it. A run in flight here has lost its right to settle it.
     pub(super) fn adopt(&mut self, timer: Timer) {
         self.proposal_known(&timer);
+        // A change of what was here before waits for the coordinator to hear of it, and is lost with that.
+        let lost = Refusal::Unavailable {
+            why: "it was run or changed elsewhere meanwhile; look at it and ask again".into(),
+            retry_after: Millis(0),
+        };
+        self.change_refused(timer.uid, &lost);
         let shipped = timer.revision;
         let mut entry = Entry::new(timer, shipped);
         if entry.is_light() && self.meta.stage != 0 {

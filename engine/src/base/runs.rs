@@ -152,8 +152,25 @@ impl Base {
         }
     }
 
+    /// Ends that the coordinator may drop, since it does not have their timers.
+    pub(super) fn remember_ends(&mut self, outcomes: &[(Uid, Token, Outcome)]) {
+        let holds = |(uid, token, _): &&(Uid, Token, Outcome)| {
+            self.timers
+                .get(*uid)
+                .is_some_and(|entry| entry.timer.holds(*token))
+        };
+        let own = outcomes.iter().filter(holds).cloned();
+        self.lane.ended_apart.extend(own);
+    }
+
+    /// The node owns its timers: runs of theirs have ended that nobody has settled.
+    pub(super) fn settle_what_ended_apart(&mut self, now: Now) {
+        let ended = std::mem::take(&mut self.lane.ended_apart);
+        self.settle_what_came_back(now, &ended);
+    }
+
     /// What ended here while its timer was handed over, and is the node's own again before anybody has heard of it.
-    pub(super) fn settle_what_came_back(&mut self, now: Now, outcomes: &[(Uid, Token, Outcome)]) {
+    fn settle_what_came_back(&mut self, now: Now, outcomes: &[(Uid, Token, Outcome)]) {
         let clock = self.clock.read(now);
         for (uid, token, outcome) in outcomes {
             let own = |entry: &Entry| self.owns(entry) && entry.timer.holds(*token);

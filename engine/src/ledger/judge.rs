@@ -57,8 +57,12 @@ impl Ledger {
                 Some(attempt) if light => self.judge_staged(tail, attempt, timer),
                 _ => self.judge_change(tail, timer, now),
             };
-            if let Err(refusal) = judged {
-                refused.push((timer.uid, refusal));
+            match judged {
+                Ok(()) if !tail.owns && timer.is_movable() => {
+                    self.apply_stored(&tail.node, &timer.name, now);
+                }
+                Ok(()) => {}
+                Err(refusal) => refused.push((timer.uid, refusal)),
             }
         }
         if !refused.is_empty() {

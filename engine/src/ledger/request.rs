@@ -155,17 +155,33 @@ impl Ledger {
                 return routed;
             }
         };
-        if *change == Change::Cancel {
-            return Routed::Done(self.cancel(uid, (name, *request), now));
-        }
-        let answer = self.apply(uid, (*request, change), now);
+        let unheard_by = self.sleeping_home_of_unheard(uid);
+        let answer = match (change, unheard_by) {
+            (Change::Cancel, None) => self.cancel(uid, (name, *request), now),
+            (Change::Cancel, Some(home)) => self.cancel_unheard(&home, uid, (name, *request), now),
+            (_, None) => self.apply(uid, (*request, change), now),
+            (_, Some(home)) => self.change_unheard(home, uid, (op, *request, change), now),
+        };
         if !matches!(answer, Answer::Refused(_)) {
             self.forget_revived(op);
         }
         Routed::Done(answer)
     }
 
-    fn apply(&mut self, uid: Uid, (request, change): (u128, &Change), now: WallTime) -> Answer {
+    /// The home of a timer that was made here while it sleeps.
+    fn sleeping_home_of_unheard(&self, uid: Uid) -> Option<NodeId> {
+        let timer = &self.entry(uid)?.timer;
+        let home = timer.home.clone()?;
+        let unheard = timer.awaits == Some(Awaits::Home);
+        (unheard && !self.is_active(&home)).then_some(home)
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        uid: Uid,
+        (request, change): (u128, &Change),
+        now: WallTime,
+    ) -> Answer {
         let Some(entry) = self.entry(uid) else {
             return precondition("it is gone".into());
         };
@@ -193,7 +209,12 @@ impl Ledger {
         answer
     }
 
-    fn cancel(&mut self, uid: Uid, (name, request): (&TimerName, u128), now: WallTime) -> Answer {
+    pub(super) fn cancel(
+        &mut self,
+        uid: Uid,
+        (name, request): (&TimerName, u128),
+        now: WallTime,
+    ) -> Answer {
         let Some(entry) = self.entry(uid) else {
             return not_found(name);
         };

@@ -12,7 +12,7 @@ use crate::planted::{self, Fault};
 use crate::time::{Millis, WallTime};
 
 /// So many of the requests that changed a timer are remembered with it.
-const REQUESTS_MAX: usize = 8;
+pub const REQUESTS_MAX: usize = 8;
 
 /// Who asks for a change, and what is in flight meanwhile.
 #[derive(Debug, Clone, Copy)]

@@ -131,7 +131,7 @@ impl Size {
                 nodes: chance.between(1, 7),
                 timers: 100_000,
                 // Their workers can run the rest in time.
-                far: 98,
+                far: 99,
                 ..usual
             },
             1..=4 => Self {

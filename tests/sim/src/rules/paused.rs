@@ -30,6 +30,8 @@ pub(super) struct Paused {
     pauses: BTreeMap<Uid, Vec<Pause>>,
     /// Requests to resume that may still be done.
     open: BTreeMap<Uid, BTreeMap<u64, Moment>>,
+    /// The newest revision that was shown not to be paused: an answer that was on its way for longer is older.
+    running: BTreeMap<Uid, u64>,
 }
 
 impl Rule for Paused {
@@ -77,10 +79,16 @@ impl Paused {
                 open.remove(&request);
             }
         }
+        let overtaken = self.running.get(&uid).copied().unwrap_or(0);
         let generation = match answer {
-            Answer::Timer(timer) if timer.paused => timer.generation,
+            Answer::Timer(timer) if timer.paused && timer.revision > overtaken => timer.generation,
             _ => 0,
         };
+        if let Answer::Timer(timer) = answer
+            && !timer.paused
+        {
+            self.running.insert(uid, overtaken.max(timer.revision));
+        }
         let open = self.open.get(&uid).is_some_and(|open| !open.is_empty());
         let resumed_since = known
             .requests_about(uid)

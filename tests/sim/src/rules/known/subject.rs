@@ -38,6 +38,8 @@ pub(in crate::rules) struct Subject {
     pub(in crate::rules) paused: bool,
     /// When somebody asked for a run of it, by request.
     pub(in crate::rules) runs_asked: BTreeMap<u128, Vec<WallTime>>,
+    /// Those of these requests that were answered with their run: they do not wait for a home.
+    runs_answered: BTreeSet<u128>,
     /// Requests that may have made a dead run of it begin again.
     pub(in crate::rules) requeues: BTreeSet<u128>,
     /// What it was to do, by generation; none if it was not the same for everybody.
@@ -71,6 +73,7 @@ impl Subject {
             rearmed: false,
             edited: false,
             runs_asked: BTreeMap::new(),
+            runs_answered: BTreeSet::new(),
             requeues: BTreeSet::new(),
             specs: BTreeMap::new(),
             cancel_asked: false,
@@ -138,10 +141,15 @@ impl Subject {
 
     /// Whether a run of this time may be one that somebody asked for, rather than the schedule.
     pub(in crate::rules) fn may_be_asked_for(&self, nominal: WallTime) -> bool {
-        let asked = self.runs_asked.values().flatten();
-        let near =
-            |asked: &WallTime| *asked <= nominal + SKEW && nominal <= *asked + ASKED_FOR_WITHIN;
-        !self.requeues.is_empty() || asked.into_iter().any(near)
+        let asked = self.runs_asked.iter();
+        let mut asked =
+            asked.flat_map(|(request, times)| times.iter().map(move |time| (request, *time)));
+        // What is stored for a home waits as long as that sleeps.
+        let may_be = |(request, asked): (&u128, WallTime)| {
+            let stored = !self.runs_answered.contains(request);
+            asked <= nominal + SKEW && (stored || nominal <= asked + ASKED_FOR_WITHIN)
+        };
+        !self.requeues.is_empty() || asked.any(may_be)
     }
 
     pub(super) fn asked(&mut self, now: WallTime, op: &Op) {
@@ -223,7 +231,17 @@ impl Subject {
                 let final_word = !matches!(refusal, Refusal::Unavailable { .. });
                 self.creates_refused += u64::from(final_word);
             }
-            (Op::Change { change, .. }, answer) => self.changed(change, answer),
+            (
+                Op::Change {
+                    change, request, ..
+                },
+                answer,
+            ) => {
+                if matches!(answer, Answer::Run(_)) {
+                    self.runs_answered.insert(*request);
+                }
+                self.changed(change, answer);
+            }
             _ => {}
         }
     }
