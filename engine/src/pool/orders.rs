@@ -72,12 +72,30 @@ struct Flight {
     bytes: usize,
 }
 
+/// What is said first of what is not in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Said in vain so often that it may have met a full outbox each time: behind what is new it would do so for ever.
+    Overdue,
+    New,
+    Again,
+}
+
+impl Rank {
+    const fn of(tries: u32) -> Self {
+        match tries {
+            0 => Self::New,
+            1 | 2 => Self::Again,
+            _ => Self::Overdue,
+        }
+    }
+}
+
 /// The orders of one node.
 #[derive(Debug, Default)]
 struct Line {
     open: BTreeMap<OrderKey, Outstanding>,
-    /// Not in flight: what was never said first, then what has to be said again.
-    waiting: BTreeSet<(bool, OrderKey)>,
+    waiting: BTreeSet<(Rank, OrderKey)>,
     flying: BTreeSet<(BootTime, OrderKey)>,
     bytes: usize,
 }
@@ -90,7 +108,7 @@ impl Line {
                 self.flying.remove(&(flight.again, key));
                 self.bytes -= flight.bytes;
             }
-            None => drop(self.waiting.remove(&(order.tries > 0, key))),
+            None => drop(self.waiting.remove(&(Rank::of(order.tries), key))),
         }
         Some(order)
     }
@@ -117,7 +135,7 @@ impl Line {
             self.flying.remove(&(again, key));
             if let Some(order) = self.open.get_mut(&key) {
                 self.bytes -= order.flight.take().map_or(0, |flight| flight.bytes);
-                self.waiting.insert((true, key));
+                self.waiting.insert((Rank::of(order.tries), key));
             }
         }
     }
@@ -125,7 +143,7 @@ impl Line {
     fn begin_anew(&mut self) {
         self.flying.clear();
         self.bytes = 0;
-        self.waiting = self.open.keys().map(|key| (false, *key)).collect();
+        self.waiting = self.open.keys().map(|key| (Rank::New, *key)).collect();
         for order in self.open.values_mut() {
             order.tries = 0;
             order.flight = None;
@@ -158,7 +176,7 @@ impl Orders {
     pub(super) fn add(&mut self, node: &NodeId, key: OrderKey, what: What) {
         let line = self.lines.entry(node.clone()).or_default();
         line.remove(key);
-        line.waiting.insert((false, key));
+        line.waiting.insert((Rank::New, key));
         let order = Outstanding {
             what,
             tries: 0,
@@ -269,5 +287,41 @@ impl Orders {
         if line.is_some_and(|line| line.open.is_empty()) {
             self.lines.remove(node);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(boot: u64) -> Now {
+        Now {
+            wall: WallTime(0),
+            boot: BootTime(boot),
+        }
+    }
+
+    #[test]
+    fn what_is_not_heard_again_and_again_goes_before_what_is_new() {
+        let node = NodeId::new("n1").expect("an id");
+        let due = |token| OrderKey::Due(Token(token));
+        let mut orders = Orders::default();
+        let mut firsts = Vec::new();
+        orders.add(&node, due(1), What::Run(Uid(1)));
+        for second in 0..16 {
+            let now = at(second * 1_000);
+            orders.land(now);
+            orders.add(&node, due(100 + second), What::Run(Uid(2)));
+            let (first, _) = orders.next(&node).expect("something new");
+            firsts.extend((first == due(1)).then_some(second));
+            while let Some((key, _)) = orders.next(&node) {
+                orders.note_said(now, &node, key, 10);
+                if key != due(1) {
+                    orders.drop_one(&node, key);
+                }
+            }
+        }
+        // It is said after 0, 1, 3, 7 and 15 seconds.
+        assert_eq!(firsts, [0, 7, 15]);
     }
 }

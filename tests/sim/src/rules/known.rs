@@ -71,6 +71,8 @@ pub(super) struct Known {
     pub(super) isolated: BTreeMap<usize, (Moment, Option<Moment>)>,
     pub(super) abandoned: BTreeSet<(Uid, Token)>,
     pub(super) quiet: Option<Moment>,
+    /// Little waits for a node to read it, also when all is quiet: what has no room is said again a second later.
+    pub(super) reads_slowly: bool,
 }
 
 impl Known {
@@ -93,6 +95,7 @@ impl Known {
             isolated: BTreeMap::new(),
             abandoned: BTreeSet::new(),
             quiet: None,
+            reads_slowly: plan.outbox.is_some(),
         }
     }
 

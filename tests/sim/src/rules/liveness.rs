@@ -73,8 +73,10 @@ fn recurred(known: &Known, uid: Uid, timer: &Timer, clock: WallTime) -> Result<(
     let mut nominal = from.max(settled);
     // What may never be late is skipped while everybody has to be woken first; and what may begin once is lost
     // when it is claimed for a node that falls asleep at that moment.
+    // While the order to run one is said again, the next may be skipped.
     let policy = &timer.spec.policy;
-    let strict = policy.misfire.grace >= LATE && policy.effort == Effort::AtLeastOnce;
+    let patient = policy.misfire.grace >= LATE && policy.effort == Effort::AtLeastOnce;
+    let strict = patient && !known.reads_slowly;
     while let Some(next) = timer.spec.next_after(nominal).filter(|next| *next <= until) {
         let count = known
             .launches_of(uid)
