@@ -84,6 +84,18 @@ impl Departed {
         }
     }
 
+    /// A timer went elsewhere that is not here: it was, or who asked for it here had no answer.
+    pub(crate) fn hear(&mut self, uid: Uid, now: WallTime) {
+        if self.get(uid).is_none() {
+            let farewell = Farewell {
+                at: now,
+                cancel: None,
+                name: 0,
+            };
+            self.note(uid, farewell, true);
+        }
+    }
+
     /// Remembers how a timer went; `durable` if it is to be in the journal.
     fn note(&mut self, uid: Uid, farewell: Farewell, durable: bool) {
         self.put_in_order();

@@ -679,3 +679,30 @@ fn a_change_that_goes_with_what_it_changed_is_not_acknowledged() {
         "{answer:?}"
     );
 }
+
+#[test]
+fn what_went_while_the_node_had_left_it_to_others_is_not_made_again() {
+    let mut base = node(&[]);
+    let active = report(&welcome(&mut base, 0, (1, 1, false)));
+    let reply = Reply::Resumed(Resumed {
+        epoch: Epoch(2),
+        floor: Token(2 << 24),
+        changed: Vec::new(),
+        gone: vec![Uid(1)],
+        held: Vec::new(),
+        pending: Vec::new(),
+    });
+    let _ = answer(&mut base, 0, &active, reply);
+    let again = Op::Create(Box::new(new(1, 10_000, "h")));
+    let asked = base.handle(time(1_000), vec![ask(1, again)]);
+    let refused = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Answer {
+                ask: 1,
+                answer: Answer::Refused(_)
+            }
+        )
+    };
+    assert!(asked.effects.iter().any(refused), "{asked:?}");
+}

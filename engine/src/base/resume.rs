@@ -308,7 +308,12 @@ impl Base {
 
     /// A timer ended elsewhere: who asks for it once more must not get another one here.
     pub(super) fn take_leave(&mut self, now: Now, uid: Uid) {
-        self.take_out(uid, None, self.clock.read(now));
+        let clock = self.clock.read(now);
+        if self.timers.contains(uid) {
+            self.take_out(uid, None, clock);
+        } else {
+            self.departed.hear(uid, clock);
+        }
     }
 
     /// Pinned timers of a node that has just woken wait for the changes that the coordinator may have stored.

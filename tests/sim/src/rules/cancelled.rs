@@ -21,6 +21,8 @@ struct Word {
 #[derive(Debug, Default)]
 pub(super) struct Final {
     words: BTreeMap<Uid, Word>,
+    /// The newest run of a timer that a home has begun: what comes after that leaves it alone.
+    begun: BTreeMap<Uid, Token>,
 }
 
 const RULE: &str = "an acknowledged change is final";
@@ -42,7 +44,7 @@ impl Rule for Final {
                 token,
                 own: true,
                 ..
-            } => match self.words.get(uid) {
+            } => match self.note_begun(*uid, *token) {
                 Some(word)
                     if word.generation == u64::MAX
                         && word.home == Some(*node)
@@ -83,6 +85,12 @@ fn excused(known: &Known, uid: Uid) -> bool {
 }
 
 impl Final {
+    fn note_begun(&mut self, uid: Uid, token: Token) -> Option<&Word> {
+        let newest = self.begun.entry(uid).or_default();
+        *newest = token.max(*newest);
+        self.words.get(&uid)
+    }
+
     fn answered(&mut self, known: &Known, request: u64, answer: &Answer, floor: Token) {
         let Some(asked) = known.requests.get(&request) else {
             return;
@@ -105,6 +113,7 @@ impl Final {
             ) => timer.generation,
             _ => return,
         };
+        let floor = floor.max(self.begun.get(&uid).copied().unwrap_or_default());
         let home = known
             .subjects
             .get(&uid)
