@@ -3,7 +3,6 @@
 use super::ownership::PER_PAGE_MAX;
 use super::{Entry, Ledger, Stance};
 use crate::id::{NodeId, Uid};
-use crate::record::Key;
 use crate::time::{LogIndex, WallTime};
 use crate::timer::{Awaits, Placement};
 use std::ops::Bound;
@@ -99,17 +98,13 @@ impl Ledger {
         });
     }
 
-    /// A node that has left is remembered only while a timer, or somebody's change of one, waits for it.
+    /// A node that has left is remembered only while a timer, or somebody's change of one, waits for it. What is gone
+    /// without its knowing it has to hear also if it comes back after that: its disk may still have it.
     fn forget_if_empty(&mut self, node: &NodeId) {
         let waits = self.pending.of(node).next().is_some();
         if !self.homes.contains_key(node) && !waits {
             self.nodes.remove(node);
             self.note_node(node);
-            let unheard = self.gone_of.remove(node).into_iter().flatten();
-            for (_, uid) in unheard {
-                self.gone.remove(&uid);
-                self.turn.dirty.insert(Key::Gone(uid));
-            }
         }
     }
 }

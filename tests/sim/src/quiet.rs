@@ -63,8 +63,10 @@ impl World {
         node.blocked = (false, false);
         node.process.doom = None;
         node.process.clock.offset %= 20_000;
-        // By then all that recurs has to be run in time, and a thousand starts a second need more than three places.
-        let count = if self.plan.timers > 1_000 { 30 } else { 3 };
+        // From now on all that recurs has to be run in time, whatever there is of it.
+        let count = 3 + u32::try_from(self.plan.timers / 50)
+            .unwrap_or(u32::MAX)
+            .min(30);
         node.places = HANDLERS.iter().map(|name| (handler(name), count)).collect();
         let (places, sleeps) = (node.places.clone(), node.sleeps);
         self.later(0, Event::Resume(index, sleeps));
