@@ -248,9 +248,11 @@ impl Base {
         let ready = |uid: &Uid| !untaken.contains(uid) && (told.contains(uid) || there(uid));
         let handed: Vec<Uid> = items.handed.extract_if(.., |uid| !ready(uid)).collect();
         // The end of a run counts only when its beginning is known.
+        let all_handed = handed.iter().chain(&self.lane.items.handed);
+        let all_handed: BTreeSet<Uid> = all_handed.copied().collect();
         let begun = |uid: &Uid| {
             let untold = self.queues.unshipped.contains(uid) && !told.contains(uid);
-            !untold && !handed.contains(uid)
+            !untold && !all_handed.contains(uid)
         };
         let outcomes = items.outcomes.extract_if(.., |(uid, ..)| !begun(uid));
         let outcomes: Vec<_> = outcomes.collect();

@@ -126,11 +126,13 @@ impl Base {
             return;
         };
         self.rest.note_work(now);
-        // Between owning and owning again it is noted here, and the coordinator judges it with the tail.
+        // Between owning and owning again it is noted here, and the coordinator judges it with the tail: but if it has
+        // been told of the run it has that state of the timer, and would give it back over what is noted here.
         let apart = self.stance == Stance::Apart;
         let own = flight.own
             && self.timers.get(uid).is_some_and(|entry| {
-                let settles = self.owns(entry) || apart && !entry.held;
+                let told = self.is_there(entry) && entry.timer.holds(token);
+                let settles = self.owns(entry) || apart && !entry.held && !told;
                 entry.runs_here(token) && settles
             });
         if own {
@@ -165,7 +167,13 @@ impl Base {
 
     /// The node owns its timers: runs of theirs have ended that nobody has settled.
     pub(super) fn settle_what_ended_apart(&mut self, now: Now) {
-        let ended = std::mem::take(&mut self.lane.ended_apart);
+        let mut ended = std::mem::take(&mut self.lane.ended_apart);
+        let mut untold = std::mem::take(&mut self.lane.items.outcomes);
+        ended.extend(untold.extract_if(.., |(uid, token, _)| {
+            let entry = self.timers.get(*uid);
+            entry.is_some_and(|entry| self.owns(entry) && entry.timer.holds(*token))
+        }));
+        self.lane.items.outcomes = untold;
         self.settle_what_came_back(now, &ended);
     }
 

@@ -202,6 +202,13 @@ impl Timer {
     }
 
     /// An occurrence of its own beside the schedule, due at once.
+    /// Whether an occurrence of this time is unfinished, or will be.
+    fn names(&self, nominal: WallTime) -> bool {
+        let mut lines = self.lines().filter_map(Phase::occurrence);
+        let next = self.spec.next_after(nominal - Millis(1));
+        lines.any(|it| it.nominal == nominal) || next == Some(nominal)
+    }
+
     fn run_now(&mut self, flying: Option<WallTime>, now: WallTime) -> Result<WallTime, Refusal> {
         let asked_for = |line: &Phase| line.occurrence().is_some_and(|it| it.manual);
         let waits = self
@@ -221,7 +228,14 @@ impl Timer {
         }
         // A run that has ended within this millisecond keeps its nominal time, and with it its id.
         let after = self.last.as_ref().map(|last| last.nominal + Millis(1));
-        let nominal = self.add_asked_for(after.map_or(now, |after| after.max(now)), now);
+        let mut nominal = after.map_or(now, |after| after.max(now));
+        // So does one that the schedule names: what was asked for is beside it.
+        let mut tries = super::BESIDE_MAX + 2;
+        while self.names(nominal) && tries > 0 {
+            nominal = nominal + Millis(1);
+            tries -= 1;
+        }
+        let nominal = self.add_asked_for(nominal, now);
         self.note_update(now);
         Ok(nominal)
     }

@@ -165,6 +165,18 @@ fn a_run_that_is_asked_for_stands_beside_the_schedule() {
 }
 
 #[test]
+fn a_run_that_is_asked_for_does_not_take_the_time_of_the_schedule() {
+    for (at, nominal) in [(1_000, 1_001), (2_000, 2_001), (1_500, 1_500)] {
+        let mut timer = every_second();
+        let asked = ask(&mut timer, 0, &Change::RunNow, at);
+        let Ok(Answer::Run(asked)) = asked else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(asked.nominal, WallTime(nominal));
+    }
+}
+
+#[test]
 fn an_ended_timer_can_be_run_once_more() {
     let mut timer = timer(When::At(WallTime(0)));
     run(&mut timer, 1, 0, &Outcome::Done, 5);
