@@ -183,9 +183,10 @@ impl Ledger {
                 return;
             };
             // A refusal has nobody to hear it: who asked was told PENDING.
-            let _answer = match change {
-                Change::Cancel => self.cancel(uid, (name, *request), now),
-                _ => self.apply(uid, (*request, change), now),
+            let _answer = if *change == Change::Cancel {
+                self.cancel(uid, (name, *request), now)
+            } else {
+                self.apply(uid, (*request, change), now)
             };
             self.note_applied(number);
         }
@@ -236,9 +237,10 @@ impl Ledger {
     }
 
     fn same_as(&self, node: &NodeId, op: &Op) -> impl Iterator<Item = u64> {
-        let name = match op {
-            Op::Change { name, .. } => Some(name),
-            _ => None,
+        let name = if let Op::Change { name, .. } = op {
+            Some(name)
+        } else {
+            None
         };
         let waiting = name
             .into_iter()
