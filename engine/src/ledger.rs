@@ -104,6 +104,8 @@ pub struct Ledger {
     gone: BTreeMap<Uid, Gone>,
     /// The same by the home that has to hear of it, in the order in which they went.
     gone_of: BTreeMap<NodeId, BTreeSet<(LogIndex, Uid)>>,
+    /// Those of them that may be at a home that sleeps, and were cancelled here: it is not done before the home hears.
+    unheard_cancels: BTreeSet<Uid>,
     /// Up to where active homes have heard of what is gone.
     heard: BTreeMap<NodeId, LogIndex>,
     /// Timers that were taken out while their home was active: it has still to hear of it.

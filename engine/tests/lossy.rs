@@ -424,8 +424,9 @@ fn what_was_asked_of_a_home_before_it_was_lost_is_not_done_after_it_is_back() {
     cell.pass(4_000);
     let name = cell.create(None, pinned);
     // Its home may have it as well, and runs it alone before it hears of this.
-    let cancelled = cell.ask(None, Op::cancel(name));
-    assert!(matches!(cancelled, Answer::Pending), "{cancelled:?}");
+    let cancel = changed(&name, 71, Change::Cancel);
+    assert_eq!(cell.ask(None, cancel.clone()), Answer::Pending);
+    assert_eq!(cell.ask(None, cancel), Answer::Pending);
     cell.lost = NOTHING;
     cell.set("n1", Activity::Active);
     cell.connect("n1");

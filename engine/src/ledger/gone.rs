@@ -38,6 +38,7 @@ impl Ledger {
 
     /// The home has heard of it, or never will.
     pub(super) fn forget_gone(&mut self, uid: Uid) {
+        self.unheard_cancels.remove(&uid);
         if let Some(gone) = self.gone.remove(&uid) {
             take_from(&mut self.gone_of, &gone.home, &(gone.at, uid));
             self.turn.dirty.insert(Key::Gone(uid));

@@ -85,7 +85,14 @@ impl Ledger {
 
     /// The answer to a request about a timer that is no more, if it was done before.
     pub(super) fn answered_before(&self, op: &Op) -> Option<Answer> {
-        self.departed.answer(op)
+        let answer = self.departed.answer(op)?;
+        if let (Answer::Cancelled(_), Op::Change { request, .. }) = (&answer, op)
+            && let Some(uid) = self.departed.cancelled_by(*request)
+            && self.unheard_cancels.contains(&uid)
+        {
+            return Some(Answer::Pending);
+        }
+        Some(answer)
     }
 
     pub(super) fn read_past(&self, op: &Op) -> Routed {

@@ -203,6 +203,9 @@ impl Ledger {
     ) -> Answer {
         self.forget_stored(home, name);
         self.cancel(uid, (name, request), now);
+        if self.gone.contains_key(&uid) {
+            self.unheard_cancels.insert(uid);
+        }
         Answer::Pending
     }
 

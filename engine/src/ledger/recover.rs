@@ -17,7 +17,7 @@ use crate::record::{Key, Reader, Unreadable, decode, decode_timer};
 use crate::shelf::Shelf;
 use crate::time::{LogIndex, Millis};
 use crate::timer::{Overlap, RunRecord, Timer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Ledger {
     /// A ledger without any facts.
@@ -43,6 +43,7 @@ impl Ledger {
             nodes: BTreeMap::new(),
             gone: BTreeMap::new(),
             gone_of: BTreeMap::new(),
+            unheard_cancels: BTreeSet::new(),
             heard: BTreeMap::new(),
             ended_elsewhere: BTreeMap::new(),
             backlog: Backlog::default(),
