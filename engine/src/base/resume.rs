@@ -115,9 +115,20 @@ impl Base {
         self.rest.wake();
         self.handover.give_up();
         // It was said of an ownership that is over, and must not be taken for a word on what is given now.
-        self.lane.items.handed.clear();
+        let handed = std::mem::take(&mut self.lane.items.handed);
+        self.keep_what_was_never_handed(handed);
         self.lane.items.taken.clear();
         self.refuse_deferred_orders();
+    }
+
+    /// What was to be handed over, and of which the coordinator has not heard, is this node's own as before.
+    fn keep_what_was_never_handed(&mut self, handed: Vec<Uid>) {
+        for uid in handed {
+            let entry = self.timers.get(uid);
+            if entry.is_some_and(|entry| entry.held && !self.is_there(entry)) {
+                self.change(uid, |entry| entry.held = false);
+            }
+        }
     }
 
     pub(super) fn resumed(
