@@ -26,7 +26,10 @@ impl Base {
                 self.note_came_back(now, &timer.spec.handler);
             }
             if self.awaited.remove(&uid) || newer || unknown {
+                let revision = timer.revision;
                 self.adopt(timer);
+                // The ledger has it until it has heard that it was taken, whatever else was handed over.
+                self.adjust(uid, |entry| entry.shipped = revision);
                 back.insert(uid);
             } else if held {
                 // An old copy: the timer was handed over again since, and is not taken.
@@ -71,7 +74,8 @@ impl Base {
     /// The same for timers that were given back. One that is handed over stays there, once that was told.
     pub(super) fn own_what_left_the_ledger(&mut self, uids: &[Uid]) {
         let untold: BTreeSet<Uid> = self.lane.items.handed.iter().copied().collect();
-        for uid in uids {
+        let untaken = self.lane.untaken();
+        for uid in uids.iter().filter(|uid| !untaken.contains(uid)) {
             let left = self.timers.get(*uid).is_some_and(|entry| {
                 let light = !entry.timer.spec.durability.is_replicated();
                 light && entry.shipped > 0 && (!entry.held || untold.contains(uid))

@@ -68,7 +68,7 @@ impl Lane {
     }
 
     /// Timers that were taken, which is to be told only in a later report.
-    fn untaken(&self) -> BTreeSet<Uid> {
+    pub(super) fn untaken(&self) -> BTreeSet<Uid> {
         self.items.taken.iter().map(|(uid, _)| *uid).collect()
     }
 
