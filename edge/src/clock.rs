@@ -40,11 +40,38 @@ fn boot() -> BootTime {
     BootTime(millis.unsigned_abs())
 }
 
-/// An alarm that a loop sets anew in each turn; it costs nothing while it waits.
+/// An alarm that a loop asks for anew in each turn; it costs nothing while it waits, and nothing more while what is
+/// wanted only moves away: it then rings once for what is not wanted any more, which is less than a call of the kernel
+/// in each turn.
 #[derive(Debug)]
 pub struct Alarm {
     wall: AsyncFd<OwnedFd>,
     boot: AsyncFd<OwnedFd>,
+    /// What the kernel's alarms are set for, if they have not rung since.
+    set: Option<Wanted>,
+}
+
+/// Deadlines on both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    wall: Option<WallTime>,
+    boot: Option<BootTime>,
+}
+
+impl Wanted {
+    fn is_over(self, now: Now) -> bool {
+        self.wall.is_some_and(|it| it <= now.wall) || self.boot.is_some_and(|it| it <= now.boot)
+    }
+
+    /// Whether an alarm for this rings in time for `other` too.
+    fn covers(self, other: Self) -> bool {
+        let wall = other
+            .wall
+            .is_none_or(|it| self.wall.is_some_and(|own| own <= it));
+        wall && other
+            .boot
+            .is_none_or(|it| self.boot.is_some_and(|own| own <= it))
+    }
 }
 
 /// How a wait on one clock ended.
@@ -63,6 +90,7 @@ impl Alarm {
         Ok(Self {
             wall: timer(TimerfdClockId::Realtime)?,
             boot: timer(TimerfdClockId::Boottime)?,
+            set: None,
         })
     }
 
@@ -81,29 +109,47 @@ impl Alarm {
         // A wall clock that is not the kernel's own (shifted for this process) would make the kernel's alarm
         // ring at once, again and again: after the first time it only watches for settings of the clock.
         let mut trusts_kernel = true;
+        let wanted = Wanted { wall, boot };
         loop {
             let now = now();
-            if wall.is_some_and(|it| it <= now.wall) || boot.is_some_and(|it| it <= now.boot) {
+            if wanted.is_over(now) {
                 return Ok(());
             }
-            let by_wall = wall.map(|wall| now.boot + wall.since(now.wall));
-            let first = [boot, by_wall].into_iter().flatten().min();
-            set(
-                &self.boot,
-                first.map(|time| time.0),
-                TimerfdTimerFlags::ABSTIME,
-            )?;
-            let watched = wall.map(|wall| if trusts_kernel { wall } else { FAR });
-            let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-            set(&self.wall, watched.map(|time| time.0.unsigned_abs()), flags)?;
-            tokio::select! {
-                rang = ring(&self.boot) => { rang?; }
-                rang = ring(&self.wall) => match rang? {
-                    Rang::ClockSet => return Ok(()),
-                    Rang::InTime => trusts_kernel = false,
-                },
+            if !self.set.is_some_and(|set| set.covers(wanted)) {
+                self.set(wanted, now, trusts_kernel)?;
+            }
+            let (rang, by_wall) = tokio::select! {
+                rang = ring(&self.boot) => (rang?, false),
+                rang = ring(&self.wall) => (rang?, true),
+            };
+            if rang == Rang::ClockSet {
+                self.set = None;
+                return Ok(());
+            }
+            let set = self.set.take().and_then(|set| set.wall);
+            if by_wall && set.is_some_and(|wall| wall > self::wall()) {
+                trusts_kernel = false;
             }
         }
+    }
+
+    fn set(&mut self, wanted: Wanted, now: Now, trusts_kernel: bool) -> io::Result<()> {
+        // If only one of the two can be set, neither counts as set.
+        self.set = None;
+        let by_wall = wanted.wall.map(|wall| now.boot + wall.since(now.wall));
+        let first = [wanted.boot, by_wall].into_iter().flatten().min();
+        set(
+            &self.boot,
+            first.map(|time| time.0),
+            TimerfdTimerFlags::ABSTIME,
+        )?;
+        let watched = wanted
+            .wall
+            .map(|wall| if trusts_kernel { wall } else { FAR });
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        set(&self.wall, watched.map(|time| time.0.unsigned_abs()), flags)?;
+        self.set = Some(wanted);
+        Ok(())
     }
 }
 

@@ -11,7 +11,9 @@ use dormouse_engine::record::Record;
 use dormouse_engine::time::Deadlines;
 use dormouse_store::{self as store, Entry, Ticket, Writer};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 /// A machine whose deadline is over although nothing follows from it is asked again after this.
@@ -122,21 +124,29 @@ impl<M: Machine, A: Around<M>> Shell<M, A> {
             let may_decide = course == Course::On && self.turns.may_decide();
             let at = self.turns.next_deadline();
             let rests = self.turns.is_restless();
-            tokio::select! {
-                biased;
-                durable = durable(&mut self.tickets) => {
-                    durable.map_err(Error::Append)?;
-                    self.turns.durable();
-                    continue;
+            let next = async {
+                tokio::select! {
+                    biased;
+                    durable = durable(&mut self.tickets) => durable.map_err(Error::Append).map(|()| Next::Durable),
+                    () = std::future::ready(()), if may_decide && self.turns.has_more() => Ok(Next::Turn),
+                    () = self.around.ready(), if may_decide => Ok(Next::Turn),
+                    due = ring(&mut self.alarm, at, rests), if may_decide => {
+                        due.map_err(Error::Alarm).map(|()| Next::Turn)
+                    }
                 }
-                () = std::future::ready(()), if may_decide && self.turns.has_more() => {}
-                () = self.around.ready(), if may_decide => {}
-                due = ring(&mut self.alarm, at, rests), if may_decide => due.map_err(Error::Alarm)?,
+            };
+            let (next, has_waited) = telling_whether_it_waits(next).await;
+            match next? {
+                Next::Durable => self.turns.durable(),
+                Next::Turn => {
+                    // Whoever was answered goes on before the next turn, even if that could be decided at once. Who
+                    // has waited has let them; each time that is yielded the runtime asks the system for events.
+                    if !has_waited {
+                        tokio::task::yield_now().await;
+                    }
+                    self.turn();
+                }
             }
-            self.turn();
-            self.perform();
-            // Whoever was answered goes on before the next turn, even if that could be decided at once.
-            tokio::task::yield_now().await;
         }
     }
 
@@ -172,6 +182,26 @@ impl<M: Machine, A: Around<M>> Shell<M, A> {
             }
         }
     }
+}
+
+/// What comes next.
+enum Next {
+    /// The oldest group is durable.
+    Durable,
+    /// There is something to decide.
+    Turn,
+}
+
+/// What a future gives, and whether it was not there at once.
+async fn telling_whether_it_waits<T>(future: impl Future<Output = T>) -> (T, bool) {
+    let mut future = pin!(future);
+    let mut polls = 0_u32;
+    let output = poll_fn(|context| {
+        polls = polls.saturating_add(1);
+        future.as_mut().poll(context)
+    })
+    .await;
+    (output, polls > 1)
 }
 
 /// Waits until the oldest group is durable; for ever if there is none.
