@@ -31,6 +31,14 @@ pub(crate) fn restless() {
     );
 }
 
+pub(crate) fn turn_long(took: Duration) {
+    warn!(
+        event = "turn.long",
+        took_ms = took.as_millis(),
+        "the longest turn so far; meanwhile nothing was heard"
+    );
+}
+
 pub(crate) fn journal_failed(why: &dormouse_store::Error) {
     error!(event = "journal.failed", %why, "the agent ends");
 }

@@ -18,6 +18,7 @@ use dormouse_store::Writer;
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs of one turn; more wait for the next one, so that no turn holds up a launch for long.
@@ -231,6 +232,10 @@ impl Around<Base> for Surroundings {
 
     fn restless(&self) {
         events::restless();
+    }
+
+    fn took_long(&self, turn: Duration) {
+        events::turn_long(turn);
     }
 
     fn course(&self) -> Course {

@@ -10,7 +10,7 @@ use rustix::time::{
 };
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::io::unix::AsyncFd;
 
 /// What time it is now, on both clocks.
@@ -29,6 +29,14 @@ fn wall() -> WallTime {
         Ok(since) => WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
         Err(before) => WallTime(-i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX)),
     }
+}
+
+/// What CLOCK_BOOTTIME shows, as fine as it is: to tell how long something took.
+#[must_use]
+pub(crate) fn precise() -> Duration {
+    let time = rustix::time::clock_gettime(ClockId::Boottime);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(time.tv_sec.unsigned_abs(), nanos)
 }
 
 fn boot() -> BootTime {
@@ -221,7 +229,6 @@ pub async fn sleep(length: Millis) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     type Deadlines = (Option<WallTime>, Option<BootTime>);
 
@@ -262,6 +269,23 @@ mod tests {
         assert!(!rings_within(&mut alarm, soon, 1).await);
         assert!(!rings_within(&mut alarm, (None, None), 120).await);
         assert!(rings_within(&mut alarm, (Some(WallTime(0)), None), 50).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_wanted_anew_rings_at_its_own_time_whether_it_is_earlier_or_later() {
+        let mut alarm = Alarm::new().unwrap();
+        let start = now();
+        let boot_at = |millis| (None, Some(start.boot + Millis(millis)));
+        let wall_at = |millis| (Some(start.wall + Millis(millis)), None);
+        assert!(!rings_within(&mut alarm, boot_at(60_000), 1).await);
+        assert!(!rings_within(&mut alarm, boot_at(30), 1).await);
+        assert!(rings_within(&mut alarm, boot_at(90), 5000).await);
+        assert!(now().boot >= start.boot + Millis(90));
+        assert!(!rings_within(&mut alarm, wall_at(150), 1).await);
+        assert!(rings_within(&mut alarm, wall_at(200), 5000).await);
+        assert!(now().wall >= start.wall + Millis(200));
+        let waited = now().boot.since(start.boot);
+        assert!(waited < Millis(2_000), "{waited:?}");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 use dormouse_edge::listen::Address;
 use dormouse_engine::id::{NodeId, PoolId};
 use dormouse_engine::pool::{Link, Note};
+use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 pub(crate) fn ready(address: &Address, pools: usize) {
@@ -39,6 +40,10 @@ pub(crate) fn pool_failed(pool: &PoolId, why: &dyn std::fmt::Display) {
 
 pub(crate) fn pool_restless(pool: &PoolId) {
     warn!(event = "pool.restless", %pool, "a deadline is over and nothing follows from it");
+}
+
+pub(crate) fn turn_long(pool: &PoolId, took: Duration) {
+    warn!(event = "turn.long", %pool, took_ms = took.as_millis(), "the longest turn so far; meanwhile nothing was heard");
 }
 
 pub(crate) fn session_opened(pool: &PoolId, node: &NodeId, link: Link) {

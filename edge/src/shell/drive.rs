@@ -19,6 +19,10 @@ use std::time::Duration;
 /// A machine whose deadline is over although nothing follows from it is asked again after this.
 const REST: Duration = Duration::from_millis(10);
 
+/// A turn that takes longer is told of: meanwhile nothing else is heard, not even that a lease goes on. A turn's work has
+/// a bound that is below this on any machine that is not kept from working.
+const TURN_MAX: Duration = Duration::from_millis(10);
+
 /// How far decisions may be ahead of the disk. The journal writes together what waits for it, and a turn costs
 /// little, so that many small turns are not worse than few large ones. The bytes are one unit of the journal that is
 /// being written and one that gathers: a run that is launched waits for both, and what waits beyond that does so in
@@ -50,6 +54,9 @@ pub trait Around<M: Machine>: Send {
 
     /// A deadline stays over although nothing follows from it, which only a fault of the engine causes.
     fn restless(&self);
+
+    /// A turn took longer than it may, and longer than each one before it.
+    fn took_long(&self, turn: Duration);
 
     /// Whether the loop goes on.
     fn course(&self) -> Course;
@@ -84,6 +91,8 @@ pub struct Shell<M: Machine, A: Around<M>> {
     tickets: VecDeque<Ticket>,
     writer: Writer,
     alarm: Alarm,
+    /// The longest turn, or how long one may take at least.
+    longest: Duration,
     around: A,
 }
 
@@ -102,6 +111,7 @@ impl<M: Machine, A: Around<M>> Shell<M, A> {
             tickets: VecDeque::new(),
             writer,
             alarm: Alarm::new()?,
+            longest: TURN_MAX,
             around,
         };
         let about = shell.around.about(shell.turns.machine());
@@ -155,9 +165,15 @@ impl<M: Machine, A: Around<M>> Shell<M, A> {
         let inputs = self.around.gather();
         let was_restless = self.turns.is_restless();
         let around = &mut self.around;
+        let begun = clock::precise();
         let group = self
             .turns
             .decide(clock::now(), inputs, |machine, _| around.about(machine));
+        let took = clock::precise().saturating_sub(begun);
+        if took > self.longest {
+            self.longest = took;
+            self.around.took_long(took);
+        }
         if self.turns.is_restless() && !was_restless {
             self.around.restless();
         }

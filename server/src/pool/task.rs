@@ -20,6 +20,7 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -245,6 +246,10 @@ impl Around<Pool> for Surroundings {
 
     fn restless(&self) {
         events::pool_restless(&self.pool);
+    }
+
+    fn took_long(&self, turn: Duration) {
+        events::turn_long(&self.pool, turn);
     }
 
     fn course(&self) -> Course {
