@@ -21,8 +21,9 @@ use dormouse_edge::clock;
 use dormouse_edge::listen::{self, Listening};
 use dormouse_edge::shell::Lane;
 use dormouse_edge::timers::Timers;
-use dormouse_engine::base::{self, Base, Effect};
+use dormouse_engine::base::{self, Base, Effect, Stored};
 use dormouse_engine::decision::Decision;
+use dormouse_engine::record::Reader;
 use dormouse_proto::v1::node_service_server::NodeServiceServer;
 use dormouse_proto::v1::timer_service_server::TimerServiceServer;
 use dormouse_proto::v1::worker_service_server::WorkerServiceServer;
@@ -59,10 +60,12 @@ pub(super) async fn recover(config: &Config) -> Result<(Writer, Recovered), Erro
     };
     let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
         let (writer, loaded) = Writer::start(Disk::open(&store)?)?;
-        let mut state = loaded
-            .records
-            .decode(|| |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec()));
-        let recovered = Base::recover(of_base, &mut state, clock::now());
+        let pool = of_base.pool.clone();
+        let mut state = loaded.records.decode(|| {
+            let mut reader = Reader::new(pool.clone());
+            move |key: &[u8], value: &[u8]| Stored::decode(key, value, &mut reader)
+        });
+        let recovered = Base::from_facts(of_base, &mut state, clock::now());
         // First: a base of records that ended early is none.
         state.finish()?;
         Ok((writer, recovered?))

@@ -11,10 +11,11 @@ use dormouse_edge::shell::{self, Around, Course, Letters, Shell, TURN, mailbox};
 use dormouse_edge::timers::Feed;
 use dormouse_engine::decision::Decision;
 use dormouse_engine::id::PoolId;
-use dormouse_engine::ledger::{Exported, Place};
+use dormouse_engine::ledger::{Exported, Place, Stored};
 use dormouse_engine::message::NodeMessage;
 use dormouse_engine::op::Answer;
 use dormouse_engine::pool::{Config, Effect, Input, Link, Pool};
+use dormouse_engine::record::Reader;
 use dormouse_store::{self as store, Disk, Journal, Kind, Writer};
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,10 +97,11 @@ pub(super) struct Recovered {
 pub(super) fn recover(config: Config, journal: impl Journal + 'static) -> Result<Recovered, Error> {
     let pool = config.pool.clone();
     let (writer, loaded) = Writer::start(journal)?;
-    let mut state = loaded
-        .records
-        .decode(|| |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec()));
-    let machine = Pool::recover(config, &mut state, clock::now());
+    let mut state = loaded.records.decode(|| {
+        let mut reader = Reader::new(pool.clone());
+        move |key: &[u8], value: &[u8]| Stored::decode(key, value, &mut reader)
+    });
+    let machine = Pool::from_facts(config, &mut state, clock::now());
     // First: a machine of records that ended early is none.
     state.finish()?;
     match machine {
