@@ -37,7 +37,7 @@ struct Arguments {
     #[arg(long)]
     counts: bool,
 
-    /// Only these: sleep, restart, slow, credits, flood, readers, exports.
+    /// Only these: sleep, restart, slow, credits, flood, readers, exports, million.
     scenarios: Vec<String>,
 }
 

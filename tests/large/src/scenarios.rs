@@ -3,6 +3,7 @@
 mod credits;
 mod exports;
 mod flood;
+mod million;
 mod readers;
 mod restart;
 mod sleep;
@@ -27,7 +28,7 @@ pub(crate) struct Scenario {
     pub(crate) play: fn(Setting, Told) -> LocalBoxFuture<'static, anyhow::Result<()>>,
 }
 
-pub(crate) const SCENARIOS: [Scenario; 7] = [
+pub(crate) const SCENARIOS: [Scenario; 8] = [
     sleep::SCENARIO,
     restart::SCENARIO,
     slow::SCENARIO,
@@ -35,6 +36,7 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
     flood::SCENARIO,
     readers::SCENARIO,
     exports::SCENARIO,
+    million::SCENARIO,
 ];
 
 /// Every one of `wanted` occurrences came once, and none before it was due.
