@@ -67,6 +67,8 @@ struct Queue {
     position: u64,
     /// A snapshot has got on.
     woken: bool,
+    /// The thread sleeps, and has to be woken. While a unit is in flight it looks by itself for what has come.
+    sleeps: bool,
     closed: bool,
     failed: Option<Error>,
 }
@@ -214,8 +216,11 @@ impl Writer {
             bytes,
             answer,
         });
+        let sleeps = std::mem::take(&mut queue.sleeps);
         drop(queue);
-        self.owner.shared.submitted.notify_one();
+        if sleeps {
+            self.owner.shared.submitted.notify_one();
+        }
         position
     }
 }
@@ -284,6 +289,7 @@ fn write_until_closed(
 fn next_unit(shared: &Shared, policy: &Policy, busy: bool) -> Option<Vec<Submission>> {
     let mut queue = shared.queue();
     while queue.waiting.is_empty() && !busy && !queue.woken && !queue.closed {
+        queue.sleeps = true;
         queue = shared
             .submitted
             .wait(queue)
@@ -292,7 +298,7 @@ fn next_unit(shared: &Shared, policy: &Policy, busy: bool) -> Option<Vec<Submiss
     if queue.waiting.is_empty() && queue.closed {
         return None;
     }
-    queue.woken = false;
+    (queue.woken, queue.sleeps) = (false, false);
     let mut unit = Vec::new();
     let mut bytes = 0;
     while let Some(next) = queue.waiting.front() {

@@ -12,6 +12,8 @@ use std::task::{Context, Poll, Waker};
 struct State {
     answer: Option<Result<u64, Error>>,
     waker: Option<Waker>,
+    /// A thread waits: to wake one that does not is a call of the system for nothing.
+    is_blocking: bool,
 }
 
 #[derive(Default)]
@@ -32,8 +34,11 @@ impl Slot {
         }
         state.answer = Some(answer);
         let waker = state.waker.take();
+        let is_blocking = state.is_blocking;
         drop(state);
-        self.answered.notify_all();
+        if is_blocking {
+            self.answered.notify_all();
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -85,6 +90,7 @@ impl Ticket {
             match state.answer.clone() {
                 Some(answer) => return answer,
                 None => {
+                    state.is_blocking = true;
                     state = self
                         .slot
                         .answered
