@@ -2,7 +2,8 @@
 //!
 //! Each rule that can be taken out has a [`Fault`]; where the rule stands, the code asks
 //! [`is`]. Without the feature `planted-faults` that question is the constant `false` and costs
-//! nothing. Which rule stops which failure is told in `docs/design/hierarchy.md`.
+//! nothing. Which rule of the hierarchy stops which failure
+//! (those with a K or an N) is told in `docs/design/hierarchy.md`; of the others the test that plants them tells.
 
 /// A rule that a test may take out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
