@@ -251,14 +251,11 @@ impl Base {
         }
     }
 
-    /// Whether this is no news here. A pinned timer is run nowhere else, so what its home knows is the newest.
+    /// Whether this is no news here. A pinned timer is run nowhere else, and what others changed of it comes as changes
+    /// that were stored: what its home knows is the newest.
     fn has(&self, timer: &Timer) -> bool {
-        self.timers.get(timer.uid).is_some_and(|entry| {
-            let newer =
-                entry.timer.generation >= timer.generation && entry.timer.token >= timer.token;
-            let pinned = !timer.is_movable() && newer;
-            pinned || entry.timer == *timer
-        })
+        let entry = self.timers.get(timer.uid);
+        entry.is_some_and(|entry| !timer.is_movable() || entry.timer == *timer)
     }
 
     /// The coordinator has a timer in this state, whoever told it.
