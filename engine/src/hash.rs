@@ -13,13 +13,16 @@ pub(crate) fn fold(words: &[u64]) -> u64 {
 /// Folds bytes into one word.
 #[must_use]
 pub(crate) fn digest(bytes: &[u8]) -> u64 {
-    let words = bytes.chunks(8).map(|chunk| {
-        let start = u64::try_from(chunk.len()).unwrap_or(0);
-        chunk
-            .iter()
-            .fold(start, |word, byte| (word << 8) | u64::from(*byte))
-    });
-    words.fold(0x9e37_79b9_7f4a_7c15, |state, word| mix(state ^ word))
+    let (words, rest) = bytes.as_chunks();
+    // Of a whole word the length is shifted out again.
+    let words = words.iter().map(|word| u64::from_be_bytes(*word));
+    let state = words.fold(0x9e37_79b9_7f4a_7c15, |state, word| mix(state ^ word));
+    if rest.is_empty() {
+        return state;
+    }
+    let length = u64::try_from(rest.len()).unwrap_or(0);
+    let word = |word, byte: &u8| (word << 8) | u64::from(*byte);
+    mix(state ^ rest.iter().fold(length, word))
 }
 
 fn mix(word: u64) -> u64 {
@@ -32,13 +35,7 @@ fn mix(word: u64) -> u64 {
 /// The first half and the second half of a 128-bit number, for [`fold`].
 #[must_use]
 pub(crate) fn halves(number: u128) -> [u64; 2] {
-    let bytes = number.to_be_bytes();
-    let half = |at: usize| {
-        bytes[at..at + 8]
-            .iter()
-            .fold(0u64, |word, byte| (word << 8) | u64::from(*byte))
-    };
-    [half(0), half(8)]
+    [(number >> 64) as u64, number as u64]
 }
 
 #[cfg(test)]
@@ -50,5 +47,13 @@ mod tests {
         assert_eq!(fold(&[1, 2, 3]), fold(&[1, 2, 3]));
         assert_ne!(fold(&[1, 2, 3]), fold(&[1, 3, 2]));
         assert_eq!(halves(1 << 64 | 7), [1, 7]);
+        let digests = [b"".as_slice(), b"a", b"12345678", b"123456789abc"].map(digest);
+        let known = [
+            0x9e37_79b9_7f4a_7c15,
+            0x55dc_2b9c_185b_de3d,
+            0xaf96_d13c_1472_8d79,
+            0x1c02_7180_dfbc_98f4,
+        ];
+        assert_eq!(digests, known);
     }
 }

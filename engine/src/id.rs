@@ -77,6 +77,12 @@ macro_rules! id {
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
+
+            /// The bytes of the text, which are its characters.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8] {
+                self.0.as_bytes()
+            }
         }
 
         impl fmt::Display for $name {
@@ -168,18 +174,18 @@ impl TimerName {
     pub(crate) fn digest(&self) -> u64 {
         let mut text = [0; TEXT_MAX];
         let mut length = 0;
-        let mut put = |part: &str| {
-            text[length..length + part.len()].copy_from_slice(part.as_bytes());
+        let mut put = |part: &[u8]| {
+            text[length..length + part.len()].copy_from_slice(part);
             length += part.len();
         };
-        put("pools/");
-        put(self.pool.as_str());
+        put(b"pools/");
+        put(self.pool.as_bytes());
         if let Some(node) = &self.node {
-            put("/nodes/");
-            put(node.as_str());
+            put(b"/nodes/");
+            put(node.as_bytes());
         }
-        put("/timers/");
-        put(self.timer.as_str());
+        put(b"/timers/");
+        put(self.timer.as_bytes());
         hash::digest(&text[..length])
     }
 

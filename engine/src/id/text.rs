@@ -5,19 +5,43 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// A text that many values share; cloning it copies one pointer.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Shared(Arc<Box<str>>);
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Shared(Arc<Text>);
+
+/// In one piece of memory where it is short: whoever asks for a timer names its pool and its handler, and each name
+/// would be two pieces to get, to follow and to give back.
+#[derive(PartialEq, Eq)]
+enum Text {
+    Short(Short<SHARED_MAX>),
+    Long(Box<str>),
+}
+
+/// The longest text that fits into a cache line with its length, its tag and the counts of who has it.
+const SHARED_MAX: usize = 38;
 
 impl Shared {
     pub(crate) fn new(text: &str) -> Self {
-        Self(Arc::new(text.into()))
+        let short = Short::new(text).map(Text::Short);
+        Self(Arc::new(short.unwrap_or_else(|| Text::Long(text.into()))))
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        match &*self.0 {
+            Text::Short(text) => text.as_str(),
+            Text::Long(text) => text,
+        }
+    }
+
+    /// Texts compare as their bytes do, and these need no look at whether they are a text.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &*self.0 {
+            Text::Short(text) => text.as_bytes(),
+            Text::Long(text) => text.as_bytes(),
+        }
     }
 
     /// How many have it.
@@ -28,6 +52,38 @@ impl Shared {
     /// Whether both are the same, not only equal.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// A text of at most so many bytes; what lies behind its end is zero, so that equal ones are equal as a whole.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Short<const MAX: usize> {
+    length: u8,
+    bytes: [u8; MAX],
+}
+
+impl<const MAX: usize> Short<MAX> {
+    fn new(text: &str) -> Option<Self> {
+        let mut bytes = [0; MAX];
+        let length = u8::try_from(text.len()).ok()?;
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        Some(Self { length, bytes })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).expect("these bytes were a text of this length")
+    }
+}
+
+impl Hash for Shared {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(self.as_bytes(), state);
     }
 }
 
@@ -47,15 +103,15 @@ impl Ord for Shared {
     fn cmp(&self, other: &Self) -> Ordering {
         match self.is(other) {
             true => Ordering::Equal,
-            false => self.as_str().cmp(other.as_str()),
+            false => self.as_bytes().cmp(other.as_bytes()),
         }
     }
 }
 
 /// A text that hardly ever two values share: a short one stands in the value itself.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Own {
-    Short(u8, [u8; SHORT_MAX]),
+    Short(Short<SHORT_MAX>),
     Long(Shared),
 }
 
@@ -64,30 +120,28 @@ const SHORT_MAX: usize = 14;
 
 impl Own {
     pub(super) fn new(text: &str) -> Self {
-        let mut bytes = [0; SHORT_MAX];
-        match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
-            (Ok(length), Some(place)) => {
-                place.copy_from_slice(text.as_bytes());
-                Self::Short(length, bytes)
-            }
-            _ => Self::Long(Shared::new(text)),
-        }
+        let short = Short::new(text).map(Self::Short);
+        short.unwrap_or_else(|| Self::Long(Shared::new(text)))
     }
 
-    /// Texts compare as their bytes do, and these need no look at whether they are a text.
-    fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Short(length, bytes) => &bytes[..usize::from(*length)],
-            Self::Long(text) => text.as_str().as_bytes(),
+            Self::Short(text) => text.as_bytes(),
+            Self::Long(text) => text.as_bytes(),
         }
     }
 
     pub(super) fn as_str(&self) -> &str {
         match self {
-            Self::Short(length, bytes) => std::str::from_utf8(&bytes[..usize::from(*length)])
-                .expect("these bytes were a text of this length"),
+            Self::Short(text) => text.as_str(),
             Self::Long(text) => text.as_str(),
         }
+    }
+}
+
+impl Hash for Own {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(self.as_bytes(), state);
     }
 }
 
@@ -96,14 +150,6 @@ impl fmt::Debug for Own {
         self.as_str().fmt(f)
     }
 }
-
-impl PartialEq for Own {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl Eq for Own {}
 
 impl PartialOrd for Own {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
@@ -117,10 +163,10 @@ impl Ord for Own {
     }
 }
 
-impl std::hash::Hash for Own {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.as_bytes().hash(state);
-    }
+/// As a text is hashed: no text has the byte at the end, so that none is the beginning of another.
+fn hash(text: &[u8], state: &mut impl Hasher) {
+    state.write(text);
+    state.write_u8(0xff);
 }
 
 /// Writes and reads a kind of name as its text; `$parse` says whether a text is one.

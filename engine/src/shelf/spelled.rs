@@ -15,15 +15,15 @@ impl Spelled {
     /// Each id ends with a byte below all of its own, and a name without a node comes before those with one.
     pub(super) fn of(name: &TimerName) -> Self {
         let mut spelled = Self::empty();
-        spelled.add(name.pool.as_str());
+        spelled.add(name.pool.as_bytes());
         match &name.node {
             None => spelled.put(&[1]),
             Some(node) => {
                 spelled.put(&[2]);
-                spelled.add(node.as_str());
+                spelled.add(node.as_bytes());
             }
         }
-        spelled.add(name.timer.as_str());
+        spelled.add(name.timer.as_bytes());
         spelled
     }
 
@@ -40,8 +40,8 @@ impl Spelled {
         }
     }
 
-    fn add(&mut self, id: &str) {
-        self.put(id.as_bytes());
+    fn add(&mut self, id: &[u8]) {
+        self.put(id);
         self.len += 1;
     }
 
