@@ -15,6 +15,7 @@
 //! | movable, never shipped | unless the node has asked to sleep |
 //! | movable, shipped | while the node owns its timers, and has run all the time |
 
+mod asks;
 mod clock;
 mod desk;
 mod fire;

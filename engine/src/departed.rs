@@ -162,6 +162,11 @@ impl Departed {
         Some(self.place(self.cancel(request)?)?.uid)
     }
 
+    /// Whether a record has changed since the last call of [`Departed::take_dirty`].
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Whose record has changed since the last call, in the order of identities.
     pub(crate) fn take_dirty(&mut self) -> Vec<Uid> {
         let mut dirty = std::mem::take(&mut self.dirty);

@@ -228,6 +228,10 @@ impl History {
     }
 
     /// Records that were taken in or out since the last call.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     pub(crate) fn take_dirty(&mut self) -> BTreeSet<(Uid, RunKey)> {
         std::mem::take(&mut self.dirty)
     }
@@ -324,9 +328,11 @@ impl History {
 
     /// Forgets everything of a timer.
     pub(crate) fn forget(&mut self, uid: Uid) {
-        let past = self.timers.get(&uid);
-        let runs = past.map(|past| past.plain.0.iter().chain(&past.dead.0));
-        let keys: Vec<RunKey> = runs.into_iter().flatten().map(RunRecord::key).collect();
+        let Some(past) = self.timers.get(&uid) else {
+            return;
+        };
+        let runs = past.plain.0.iter().chain(&past.dead.0);
+        let keys: Vec<RunKey> = runs.map(RunRecord::key).collect();
         for key in keys {
             self.remove(uid, key);
         }
@@ -335,12 +341,12 @@ impl History {
     /// Forgets what is too old, so much of it as one turn may.
     pub(crate) fn prune(&mut self, now: WallTime) {
         for _ in 0..PRUNED_IN_TURN_MAX {
-            let oldest = [&self.plain, &self.dead].map(|ages| ages.queue.first().copied());
+            let oldest = [&self.plain, &self.dead].map(|ages| ages.queue.first());
             let oldest = oldest.into_iter().flatten().min();
             let Some((_, uid, key)) = oldest.filter(|(at, ..)| *at + KEPT_FOR <= now) else {
                 return;
             };
-            self.remove(uid, key);
+            self.remove(*uid, *key);
         }
     }
 

@@ -217,6 +217,12 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         Some(entry)
     }
 
+    /// Whether [`Shelf::take_changed`] has anything to tell, or may have.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        !self.changed.is_empty() || !self.removed.is_empty()
+    }
+
     /// The stored entries that were put in, changed or removed since the last call, in the order of their
     /// identities. What came and went in between is not among them.
     pub fn take_changed(&mut self) -> Vec<Uid> {

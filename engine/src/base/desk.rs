@@ -3,6 +3,7 @@
 //! Nobody waits for ever: what the coordinator does not answer in time is answered as not known to be done.
 //! How an operation is decided is told in `ops`.
 
+use super::asks::Asks;
 use super::forwards::Forwards;
 use super::{Base, Effect};
 use crate::agenda::Agenda;
@@ -45,7 +46,7 @@ pub(super) struct Desk {
     /// Changes that the coordinator asked for, and their answers once there is one.
     pub(super) orders: BTreeMap<u64, Option<Answer>>,
     /// Where each application waits.
-    asks: BTreeMap<u64, Place>,
+    asks: Asks,
     /// When what is asked and not answered is given up.
     late: Agenda<BootTime, u64>,
 }
@@ -128,7 +129,7 @@ impl Desk {
 
     pub(super) fn note_place(&mut self, origin: &Origin, place: Place) {
         if let Origin::Ask(ask) = origin
-            && let Some(before) = self.asks.get_mut(ask)
+            && let Some(before) = self.asks.place_mut(*ask)
         {
             *before = place;
         }
@@ -137,7 +138,7 @@ impl Desk {
     /// What is asked and not answered yet is waited for from now on.
     pub(super) fn wait_from(&mut self, now: Now, origin: &Origin) {
         if let Origin::Ask(ask) = origin
-            && self.asks.contains_key(ask)
+            && self.asks.place_mut(*ask).is_some()
         {
             self.late.set(ask, Some(now.boot + ANSWER_WITHIN));
         }
@@ -189,10 +190,12 @@ impl Base {
         let Origin::Ask(ask) = origin else {
             return self.decide_op(now, origin, op);
         };
-        self.desk.asks.insert(ask, Place::Nowhere);
+        self.desk.asks.begin(ask);
         self.decide_op(now, Origin::Ask(ask), op);
         // Most are answered by now, and were never late.
-        self.desk.wait_from(now, &Origin::Ask(ask));
+        if self.desk.asks.keep_begun() {
+            self.desk.wait_from(now, &Origin::Ask(ask));
+        }
     }
 
     /// An order that was heard before is answered as before, and not done again.
@@ -303,11 +306,11 @@ impl Base {
 
     /// Nobody waits there for an answer any more.
     fn forget_ask(&mut self, ask: u64) {
-        let Some(place) = self.desk.asks.get(&ask) else {
+        let Some(place) = self.desk.asks.place_mut(ask).copied() else {
             return;
         };
         let origin = Origin::Ask(ask);
-        match *place {
+        match place {
             Place::Nowhere => {}
             Place::Rest => self.rest.drop_waiting(&origin),
             Place::Deferred(number) => drop(self.desk.deferred.remove(&number)),
@@ -320,7 +323,7 @@ impl Base {
     pub(super) fn answer(&mut self, origin: Origin, answer: Answer) {
         match origin {
             Origin::Ask(ask) => {
-                if self.desk.asks.remove(&ask).is_some() {
+                if self.desk.asks.end(ask) {
                     self.desk.late.set(&ask, None);
                     self.effects.push(Effect::Answer { ask, answer });
                 }

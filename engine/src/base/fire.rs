@@ -53,7 +53,7 @@ impl Base {
         for (_, sort, handler) in lines {
             let line = Queue::Due(sort, handler);
             for _ in 0..share {
-                match self.timers.head(&line) {
+                match self.timers.head_of(&line) {
                     Some((due, uid)) if due <= clock => self.try_launch(now, uid),
                     Some(_) | None => break,
                 }
@@ -76,8 +76,10 @@ impl Base {
 
     /// When the first timer is due that may begin here.
     pub(super) fn first_to_fire(&self) -> Option<WallTime> {
-        let sorts = Sort::ALL.into_iter().filter(|sort| self.may_fire(*sort));
-        sorts.filter_map(|sort| self.timers.first_due(sort)).min()
+        let due = |sort| self.timers.first_due(sort).map(|due| (due, sort));
+        let firsts = Sort::ALL.into_iter().filter_map(due);
+        let may_fire = firsts.filter(|(_, sort)| self.may_fire(*sort));
+        may_fire.map(|(due, _)| due).min()
     }
 
     /// Launches what is due of a timer, or lets it wait for a worker; either way it leaves its queue.

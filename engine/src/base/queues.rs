@@ -179,8 +179,7 @@ impl Entry {
 impl Timers {
     /// When the first of a sort is due that waits for its time.
     pub(super) fn first_due(&self, sort: Sort) -> Option<WallTime> {
-        let mut heads = self.heads(LINES, sort as usize);
-        heads.next().map(|(due, _)| *due)
+        self.head(LINES, sort as usize)
     }
 
     /// The lines of a sort whose first is due, those that are due first before the others.
@@ -198,14 +197,14 @@ impl Timers {
     }
 
     /// The first of a line.
-    pub(super) fn head(&self, line: &Queue) -> Option<Place> {
+    pub(super) fn head_of(&self, line: &Queue) -> Option<Place> {
         let (due, entry) = self.first(LINES, line)?;
         Some((due, entry.timer.uid))
     }
 
     /// The first of what waits for a free worker of this handler.
     pub(super) fn first_starved(&self, sort: Sort, handler: &HandlerName) -> Option<Place> {
-        self.head(&Queue::Starved(sort, handler.clone()))
+        self.head_of(&Queue::Starved(sort, handler.clone()))
     }
 
     /// How many wait for a free worker of this handler.
@@ -268,6 +267,11 @@ impl Starved {
     /// There is none.
     pub(super) fn note_full(&mut self, handler: &HandlerName) {
         self.roomy.remove(handler);
+    }
+
+    /// Whether no handler that is waited for may have a free worker.
+    pub(super) fn has_no_room(&self) -> bool {
+        self.roomy.is_empty()
     }
 
     /// Handlers that are waited for and may have a free worker.

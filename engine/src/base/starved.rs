@@ -20,6 +20,9 @@ const LOOKS_MAX: usize = 64;
 impl Base {
     /// Begins timers that have waited for a worker and have one now: at most `most`. Returns how many it took up.
     pub(super) fn fire_starved(&mut self, now: Now, most: usize) -> usize {
+        if self.queues.starved.has_no_room() {
+            return 0;
+        }
         let roomy: Vec<HandlerName> = self.queues.starved.roomy().cloned().collect();
         let share = (most / roomy.len().max(1)).max(1);
         let mut left = most;

@@ -329,6 +329,11 @@ impl Base {
             self.meta.token_ceiling = ceiling;
             self.dirty.insert(Key::Meta);
         }
+        // Most turns of a busy node are about what is not stored: these make no lists.
+        let past = self.history.is_dirty() || self.departed.is_dirty();
+        if !self.timers.has_changed() && self.dirty.is_empty() && !past {
+            return Vec::new();
+        }
         let timers = self.timers.take_changed().into_iter().map(Key::Timer);
         let mut keys: Vec<Key> = timers.collect();
         keys.extend(std::mem::take(&mut self.dirty));

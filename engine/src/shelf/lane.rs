@@ -102,6 +102,11 @@ impl<Q: Clone + Ord> Lane<Q> {
         self.heads.get(group).into_iter().flatten()
     }
 
+    /// The first of these.
+    pub(super) fn head(&self, group: usize) -> Option<&(WallTime, Q)> {
+        self.heads.get(group)?.first()
+    }
+
     fn is_in(&self, stand: Stand, key: &Q) -> bool {
         self.queues[place_of(stand.queue)].key.as_ref() == Some(key)
     }

@@ -59,6 +59,12 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         self.lanes[lane].heads(group)
     }
 
+    /// The first of these: when it is due.
+    #[must_use]
+    pub fn head(&self, lane: usize, group: usize) -> Option<WallTime> {
+        self.lanes[lane].head(group).map(|(due, _)| *due)
+    }
+
     /// The entries of a queue in the order in which they are due; within one instant, of their identities.
     pub fn queue(&self, lane: usize, queue: &E::Queue) -> impl Iterator<Item = (WallTime, &E)> {
         let slots = self.lanes[lane].iter(queue, |slot| uid_at(&self.slab, slot));
