@@ -46,6 +46,12 @@ struct Place {
     stored: bool,
 }
 
+impl Place {
+    fn cancelled_by(&self) -> Option<u128> {
+        self.farewell.cancel.map(|(request, _)| request)
+    }
+}
+
 /// How a timer went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Farewell {
@@ -99,12 +105,10 @@ impl Departed {
     /// Remembers how a timer went; `durable` if it is to be in the journal.
     fn note(&mut self, uid: Uid, farewell: Farewell, durable: bool) {
         self.put_in_order();
-        // The journal has what was noted before, and is told when that goes.
-        let before = self.forget(uid).is_some_and(|before| before.stored);
         self.push(Place {
             uid,
             farewell,
-            stored: durable || before,
+            stored: durable,
         });
         if durable {
             self.dirty.push(uid);
@@ -116,7 +120,6 @@ impl Departed {
 
     /// Remembers what is in the journal already.
     pub(crate) fn restore(&mut self, uid: Uid, farewell: Farewell) {
-        self.forget(uid);
         self.push(Place {
             uid,
             farewell,
@@ -204,31 +207,43 @@ impl Departed {
         }
     }
 
-    fn push(&mut self, place: Place) {
-        let count = u32::try_from(self.ring.len()).expect("there are at most a few too many");
-        let slot = Slot::at(self.first.wrapping_add(count) as usize);
-        let uid = Hashed::of(&place.uid);
-        let cancel = place.farewell.cancel.map(|(request, _)| request);
-        self.ring.push_back(Some(place));
-        if let Some(request) = cancel {
-            let hashed = Hashed::of(&request);
-            if let Some(older) = self.cancel(request) {
-                self.cancels.remove(hashed, older);
-            }
-            let (ring, first) = (&self.ring, self.first);
-            let again = |slot| {
-                let cancel = place_at(ring, first, slot).and_then(|it| it.farewell.cancel);
-                cancel.map(|(request, _)| Hashed::of(&request))
-            };
-            self.cancels.add(hashed, slot, |slot| {
-                again(slot).expect("who stands there was cancelled")
-            });
+    /// Puts it at the end, in place of an older one of the same timer.
+    fn push(&mut self, mut place: Place) {
+        while let Some(older) = self.index_uid(place.uid) {
+            // The journal has what was noted before, and is told when that goes.
+            let older = self.take(older);
+            place.stored |= older.is_some_and(|older| older.stored);
         }
+        if let Some((request, _)) = place.farewell.cancel {
+            let (ring, first) = (&self.ring, self.first);
+            let of = |slot| place_at(ring, first, slot).and_then(Place::cancelled_by);
+            let again = |slot| {
+                let request = of(slot).expect("who stands there was cancelled");
+                Hashed::of(&request)
+            };
+            let is_it = |slot| of(slot) == Some(request);
+            let hashed = Hashed::of(&request);
+            self.cancels.replace(hashed, self.next(), is_it, again);
+        }
+        self.ring.push_back(Some(place));
+    }
+
+    /// Has the index say that this one stands at the next place, unless it stands at another one, which is returned.
+    fn index_uid(&mut self, uid: Uid) -> Option<Slot> {
         let (ring, first) = (&self.ring, self.first);
-        let again = |slot| place_at(ring, first, slot).map(|it| Hashed::of(&it.uid));
-        self.uids.add(uid, slot, |slot| {
-            again(slot).expect("who stands there has a place")
-        });
+        let of = |slot| place_at(ring, first, slot).map(|place| place.uid);
+        let again = |slot| {
+            let uid = of(slot).expect("who stands there has a place");
+            Hashed::of(&uid)
+        };
+        let is_it = |slot| of(slot) == Some(uid);
+        self.uids.add(Hashed::of(&uid), self.next(), is_it, again)
+    }
+
+    /// The place behind the last one.
+    fn next(&self) -> Slot {
+        let count = u32::try_from(self.ring.len()).expect("there are at most a few too many");
+        Slot::at(self.first.wrapping_add(count) as usize)
     }
 
     fn remove_first(&mut self) {
@@ -237,11 +252,6 @@ impl Departed {
         {
             self.dirty.push(place.uid);
         }
-    }
-
-    /// Takes it out, if it is remembered.
-    fn forget(&mut self, uid: Uid) -> Option<Place> {
-        self.take(self.slot(uid)?)
     }
 
     fn take(&mut self, slot: Slot) -> Option<Place> {
@@ -267,8 +277,8 @@ impl Departed {
 
     /// The last that this request has cancelled.
     fn cancel(&self, request: u128) -> Option<Slot> {
-        let of = |place: &Place| place.farewell.cancel.map(|(request, _)| request);
-        let is_it = |slot| self.place(slot).and_then(of) == Some(request);
+        let by = |slot| self.place(slot).and_then(Place::cancelled_by);
+        let is_it = |slot| by(slot) == Some(request);
         self.cancels.find(Hashed::of(&request), is_it)
     }
 

@@ -10,6 +10,7 @@ use crate::hash;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 use text::Own;
@@ -136,12 +137,28 @@ impl TimerId {
 ///
 /// REPLICATED timers are named within their pool; timers of the other classes within their home node,
 /// and are routed by that name also after a hand-over.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
     /// The pool that the timer belongs to.
     pub pool: PoolId,
     /// The home by which it is routed; none for REPLICATED timers.
     pub node: Option<NodeId>,
+    /// A hash of both: names are looked up far more often than scopes are made.
+    hash: u64,
+}
+
+impl Scope {
+    pub(crate) fn new(pool: PoolId, node: Option<NodeId>) -> Self {
+        let of_node = node.as_ref().map_or(0, |it| hash::digest(it.as_bytes()));
+        let hash = hash::fold(&[hash::digest(pool.as_bytes()), of_node]);
+        Self { pool, node, hash }
+    }
+}
+
+impl Hash for Scope {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 /// The full name of a timer; its scope, which timers share, is read through it: `name.pool`, `name.node`.
@@ -167,7 +184,7 @@ impl TimerName {
     /// The name of a timer of `pool` or, if `node` is some, of that node.
     #[must_use]
     pub fn new(pool: PoolId, node: Option<NodeId>, timer: TimerId) -> Self {
-        Self::within(Arc::new(Scope { pool, node }), timer)
+        Self::within(Arc::new(Scope::new(pool, node)), timer)
     }
 
     /// A hash of it as text, without making the text.

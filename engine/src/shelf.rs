@@ -242,14 +242,17 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
 
     /// Returns where it is, and what was there of the same identity.
     fn put(&mut self, entry: E) -> (Slot, Option<E>) {
-        let hashed = Hashed::of(&entry.uid());
-        let (slot, replaced) = match self.slot_of(entry.uid(), hashed) {
+        let (uid, slab) = (entry.uid(), &self.slab);
+        let is_it = |slot| slab.get(slot).is_some_and(|entry| entry.uid() == uid);
+        let again = |slot| Hashed::of(&uid_at(slab, slot));
+        let known = self.uids.add(Hashed::of(&uid), slab.next(), is_it, again);
+        let (slot, replaced) = match known {
             Some(slot) => {
                 self.unname(slot);
                 let place = self.slab.get_mut(slot);
                 (slot, place.map(|place| std::mem::replace(place, entry)))
             }
-            None => (self.insert_new(entry, hashed), None),
+            None => (self.insert_new(entry), None),
         };
         if self.slab.get(slot).is_some_and(E::is_named) {
             self.take_name(slot);
@@ -258,14 +261,12 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         (slot, replaced)
     }
 
-    fn insert_new(&mut self, entry: E, hashed: Hashed) -> Slot {
+    /// It goes where it was said to go: the index has that already.
+    fn insert_new(&mut self, entry: E) -> Slot {
         let slot = self.slab.insert(entry);
         if self.marks.len() <= slot.index() {
             self.marks.resize(slot.index() + 1, Mark::default());
         }
-        let slab = &self.slab;
-        self.uids
-            .add(hashed, slot, |slot| Hashed::of(&uid_at(slab, slot)));
         slot
     }
 
@@ -300,23 +301,28 @@ impl<E: Shelved, const LANES: usize> Shelf<E, LANES> {
         let Some(name) = self.slab.get(slot).map(E::name) else {
             return;
         };
-        let hashed = Hashed::of(name);
-        if let Some(holder) = self.slot_named(name, hashed) {
-            self.unname(holder);
-        }
+        let is_it = |slot| self.slab.get(slot).is_some_and(|it| it.name() == name);
         let again = |slot| self.slab.get(slot).map(|it| Hashed::of(it.name()));
-        self.names.add(hashed, slot, |slot| {
-            again(slot).expect("what is named has an entry")
-        });
+        let again = |slot| again(slot).expect("what is named has an entry");
+        let holder = self.names.replace(Hashed::of(name), slot, is_it, again);
+        if let Some(holder) = holder {
+            self.leave_order(holder);
+        }
         self.marks[slot.index()].named = true;
     }
 
     fn unname(&mut self, slot: Slot) {
-        let mark = &mut self.marks[slot.index()];
-        let Some(entry) = self.slab.get(slot).filter(|_| mark.named) else {
+        let named = self.marks[slot.index()].named;
+        let Some(entry) = self.slab.get(slot).filter(|_| named) else {
             return;
         };
         self.names.remove(Hashed::of(entry.name()), slot);
+        self.leave_order(slot);
+    }
+
+    /// Its name means another one now, or none.
+    fn leave_order(&mut self, slot: Slot) {
+        let mark = &mut self.marks[slot.index()];
         mark.named = false;
         let ticket = mark.ticket.take();
         let (order, names) = self.order_and_names();

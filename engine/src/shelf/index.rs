@@ -12,6 +12,7 @@
 use super::slab::Slot;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::hash::{BuildHasher, Hash};
 
 /// With a million entries a shard has four thousand: to rehash them takes less than a millisecond.
@@ -55,10 +56,41 @@ impl Index {
         shard.find(hashed.0, |slot| is_it(*slot)).copied()
     }
 
-    /// Adds a slot whose key is not in the index; `again` hashes the key of any slot that is.
-    pub(crate) fn add(&mut self, hashed: Hashed, slot: Slot, again: impl Fn(Slot) -> Hashed) {
+    /// Adds a slot, unless there is one under this hash for which `is_it` holds: then that stays, and is returned.
+    /// `again` hashes the key of any slot that is in the index.
+    pub(crate) fn add(
+        &mut self,
+        hashed: Hashed,
+        slot: Slot,
+        is_it: impl Fn(Slot) -> bool,
+        again: impl Fn(Slot) -> Hashed,
+    ) -> Option<Slot> {
         let shard = &mut self.shards[hashed.shard()];
-        shard.insert_unique(hashed.0, slot, |slot| again(*slot).0);
+        match shard.entry(hashed.0, |it| is_it(*it), |it| again(*it).0) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(place) => {
+                place.insert(slot);
+                None
+            }
+        }
+    }
+
+    /// Adds a slot, in place of one under this hash for which `is_it` holds: that is returned.
+    pub(crate) fn replace(
+        &mut self,
+        hashed: Hashed,
+        slot: Slot,
+        is_it: impl Fn(Slot) -> bool,
+        again: impl Fn(Slot) -> Hashed,
+    ) -> Option<Slot> {
+        let shard = &mut self.shards[hashed.shard()];
+        match shard.entry(hashed.0, |it| is_it(*it), |it| again(*it).0) {
+            Entry::Occupied(mut known) => Some(std::mem::replace(known.get_mut(), slot)),
+            Entry::Vacant(place) => {
+                place.insert(slot);
+                None
+            }
+        }
     }
 
     /// Takes this very slot out.

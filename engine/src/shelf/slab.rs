@@ -44,6 +44,15 @@ impl<E> Default for Slab<E> {
 }
 
 impl<E> Slab<E> {
+    /// Where the next entry will be put.
+    pub(super) fn next(&self) -> Slot {
+        let new = || match self.chunks.split_last() {
+            Some((last, others)) => others.len() * CHUNK + last.len(),
+            None => 0,
+        };
+        self.free.last().copied().unwrap_or_else(|| Slot::at(new()))
+    }
+
     pub(super) fn insert(&mut self, entry: E) -> Slot {
         self.len += 1;
         if let Some(slot) = self.free.pop() {

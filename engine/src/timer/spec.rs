@@ -168,7 +168,9 @@ impl HandlerName {
     /// Whether it is kept for the places of targets that are no handlers.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.as_str().starts_with(super::PLACE_PREFIX)
+        self.0
+            .as_bytes()
+            .starts_with(super::PLACE_PREFIX.as_bytes())
     }
 
     /// The name as text.
@@ -311,10 +313,7 @@ impl NewTimer {
 
     /// Where its name is looked up, if `home` is where it is registered.
     pub(crate) fn scope(&self, home: Option<&NodeId>) -> Scope {
-        Scope {
-            pool: self.pool.clone(),
-            node: self.named_by(home).cloned(),
-        }
+        Scope::new(self.pool.clone(), self.named_by(home).cloned())
     }
 
     /// Whether its name is looked up there.
