@@ -34,6 +34,7 @@ const STEP: u64 = 10;
 /// And at most so often before a wish is answered.
 const STEPS_MAX: usize = 1_000;
 
+#[expect(clippy::large_enum_variant, reason = "mail lives for one delivery")]
 enum Mail {
     Up(pool::Input),
     Down(usize, base::Input),
