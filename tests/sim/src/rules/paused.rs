@@ -81,7 +81,7 @@ impl Paused {
         }
         let overtaken = self.running.get(&uid).copied().unwrap_or(0);
         let generation = match answer {
-            Answer::Timer(timer) if timer.paused && timer.revision > overtaken => timer.generation,
+            Answer::Timer(timer) if timer.paused && timer.revision >= overtaken => timer.generation,
             _ => 0,
         };
         if let Answer::Timer(timer) = answer
