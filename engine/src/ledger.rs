@@ -35,6 +35,7 @@ pub(crate) use backlog::Want;
 pub use ended::ENDED_BYTES_MAX;
 pub use entry::Entry;
 pub use judge::Tail;
+pub(crate) use judge::changed_elsewhere;
 pub use ownership::Greeting;
 pub use past::Forgotten;
 pub(crate) use past::no_dead_run;

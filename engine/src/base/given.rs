@@ -26,10 +26,9 @@ impl Base {
                 self.note_came_back(now, &timer.spec.handler);
             }
             if self.awaited.remove(&uid) || newer || unknown {
-                let revision = timer.revision;
-                self.adopt(timer);
                 // The ledger has it until it has heard that it was taken, whatever else was handed over.
-                self.adjust(uid, |entry| entry.shipped = revision);
+                let revision = timer.revision;
+                self.adopt_as(timer, revision);
                 back.insert(uid);
             } else if held {
                 // An old copy: the timer was handed over again since, and is not taken.

@@ -3,8 +3,9 @@
 use super::desk::Origin;
 use super::{Base, Entry, Stance};
 use crate::id::{Epoch, Session, Uid};
+use crate::ledger::changed_elsewhere;
 use crate::message::{Act, Active, Order, Page, Report, Resumed};
-use crate::op::{Answer, Op, Refusal};
+use crate::op::{Answer, Op};
 use crate::page::{Room, Weigh};
 use crate::planted::{self, Fault};
 use crate::record::Key;
@@ -272,20 +273,22 @@ impl Base {
 
     /// Takes a timer as the coordinator has it. A run in flight here has lost its right to settle it.
     pub(super) fn adopt(&mut self, timer: Timer) {
-        self.proposal_known(&timer);
-        // A change of what was here before waits for the coordinator to hear of it, and is lost with that.
-        let lost = Refusal::Unavailable {
-            why: "it was run or changed elsewhere meanwhile; look at it and ask again".into(),
-            retry_after: Millis(0),
+        // What was handed over goes with all of that: `is_there` says so until the ledger has let go of it.
+        let shipped = match timer.is_light() && self.meta.stage != 0 {
+            true => 0,
+            false => timer.revision,
         };
-        self.change_refused(timer.uid, &lost);
-        let shipped = timer.revision;
-        let mut entry = Entry::new(timer, shipped);
-        if entry.is_light() && self.meta.stage != 0 {
-            // It goes with all that was handed over: `is_there` says so until the ledger has let go of it.
-            entry.shipped = 0;
+        self.adopt_as(timer, shipped);
+    }
+
+    /// The same of a timer that the coordinator has at this revision, or none if that is zero.
+    pub(super) fn adopt_as(&mut self, timer: Timer, shipped: u64) {
+        self.proposal_known(&timer);
+        if self.desk.awaits_ship() {
+            // A change of what was here before waits for the coordinator to hear of it, and is lost with that.
+            self.change_refused(timer.uid, &changed_elsewhere());
         }
-        self.insert(entry);
+        self.insert(Entry::new(timer, shipped));
     }
 
     pub(super) fn ordered(&mut self, now: Now, session: Session, order: Order) {

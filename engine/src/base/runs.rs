@@ -167,29 +167,28 @@ impl Base {
 
     /// The node owns its timers: runs of theirs have ended that nobody has settled.
     pub(super) fn settle_what_ended_apart(&mut self, now: Now) {
-        let mut ended = std::mem::take(&mut self.lane.ended_apart);
+        for (uid, token, outcome) in std::mem::take(&mut self.lane.ended_apart) {
+            self.settle_if_own(now, (uid, token), &outcome);
+        }
         let mut untold = std::mem::take(&mut self.lane.items.outcomes);
-        ended.extend(untold.extract_if(.., |(uid, token, _)| {
-            let entry = self.timers.get(*uid);
-            entry.is_some_and(|entry| self.owns(entry) && entry.timer.holds(*token))
-        }));
+        untold.retain(|(uid, token, outcome)| !self.settle_if_own(now, (*uid, *token), outcome));
         self.lane.items.outcomes = untold;
-        self.settle_what_came_back(now, &ended);
     }
 
-    /// What ended here while its timer was handed over, and is the node's own again before anybody has heard of it.
-    fn settle_what_came_back(&mut self, now: Now, outcomes: &[(Uid, Token, Outcome)]) {
-        let clock = self.clock.read(now);
-        for (uid, token, outcome) in outcomes {
-            let own = |entry: &Entry| self.owns(entry) && entry.timer.holds(*token);
-            if self.timers.get(*uid).is_some_and(own) {
-                self.change(*uid, |entry| {
-                    let settled = entry.timer.settle(*token, outcome, clock);
-                    debug_assert!(settled.is_ok(), "a run under this token was just seen");
-                });
-                self.ship_outcome(now, *uid);
-            }
+    /// Settles what ended here, if its timer is the node's own again before anybody has heard of it. Returns whether it
+    /// is.
+    fn settle_if_own(&mut self, now: Now, (uid, token): (Uid, Token), outcome: &Outcome) -> bool {
+        let own = |entry: &Entry| self.owns(entry) && entry.timer.holds(token);
+        if !self.timers.get(uid).is_some_and(own) {
+            return false;
         }
+        let clock = self.clock.read(now);
+        self.change(uid, |entry| {
+            let settled = entry.timer.settle(token, outcome, clock);
+            debug_assert!(settled.is_ok(), "a run under this token was just seen");
+        });
+        self.ship_outcome(now, uid);
+        true
     }
 
     fn settle_own(&mut self, now: Now, uid: Uid, flight: &Flight, outcome: &Outcome) {

@@ -130,10 +130,7 @@ impl Ledger {
             Some(entry) if entry.timer.home.as_ref() != Some(&tail.node) => Err(Refusal::Exists {
                 name: timer.name.clone(),
             }),
-            Some(_) => Err(Refusal::Unavailable {
-                why: "it was run or changed elsewhere meanwhile; look at it and ask again".into(),
-                retry_after: Millis(0),
-            }),
+            Some(_) => Err(changed_elsewhere()),
         }
     }
 
@@ -329,6 +326,14 @@ impl Ledger {
             left -= 1;
         }
         !self.heard.is_empty()
+    }
+}
+
+/// What a home told of a timer does not count, since others have had it.
+pub(crate) fn changed_elsewhere() -> Refusal {
+    Refusal::Unavailable {
+        why: "it was run or changed elsewhere meanwhile; look at it and ask again".into(),
+        retry_after: Millis(0),
     }
 }
 

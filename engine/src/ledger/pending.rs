@@ -219,8 +219,7 @@ impl Ledger {
 
     /// A later change of the same timer takes the place of an earlier one.
     pub(super) fn store(&mut self, node: NodeId, op: Op) {
-        let same: Vec<u64> = self.same_as(&node, &op).collect();
-        for number in same {
+        for number in self.same_as(&node, &op) {
             self.note_applied(number);
         }
         let number = self.stamp().0;
@@ -239,23 +238,20 @@ impl Ledger {
         *request != 0 && waiting.any(|(_, waits)| same(waits))
     }
 
-    fn same_as(&self, node: &NodeId, op: &Op) -> impl Iterator<Item = u64> {
-        let name = if let Op::Change { name, .. } = op {
-            Some(name)
-        } else {
-            None
+    /// Stored changes of which this one leaves nothing.
+    fn same_as(&self, node: &NodeId, op: &Op) -> Vec<u64> {
+        let Op::Change { name, .. } = op else {
+            return Vec::new();
         };
-        let waiting = name
-            .into_iter()
-            .flat_map(|name| self.pending.of_timer(node, name));
+        let waiting = self.pending.of_timer(node, name);
         let same = waiting.filter(|(_, waits)| changes_same(waits, op));
-        same.map(|(number, _)| number)
+        same.map(|(number, _)| number).collect()
     }
 
     /// There is a bound for each node.
     fn check_room_for(&self, node: &NodeId, op: &Op) -> Result<(), Refusal> {
         let full = self.pending.count_of(node) >= PENDING_MAX;
-        if full && self.same_as(node, op).next().is_none() {
+        if full && self.same_as(node, op).is_empty() {
             let why = format!("node {node} sleeps, and {PENDING_MAX} changes wait for it; wake it");
             return Err(Refusal::Exhausted { why });
         }

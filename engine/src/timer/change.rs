@@ -201,7 +201,6 @@ impl Timer {
         (latest.nominal, latest.skipped)
     }
 
-    /// An occurrence of its own beside the schedule, due at once.
     /// Whether an occurrence of this time is unfinished, or will be.
     fn names(&self, nominal: WallTime) -> bool {
         let mut lines = self.lines().filter_map(Phase::occurrence);
@@ -209,6 +208,7 @@ impl Timer {
         lines.any(|it| it.nominal == nominal) || next == Some(nominal)
     }
 
+    /// An occurrence of its own beside the schedule, due at once.
     fn run_now(&mut self, flying: Option<WallTime>, now: WallTime) -> Result<WallTime, Refusal> {
         let asked_for = |line: &Phase| line.occurrence().is_some_and(|it| it.manual);
         let waits = self
